@@ -1,0 +1,50 @@
+# The verbs. Each is also a plain command; CONTRIBUTING.md says which.
+# The first that runs and is neither too old nor too new; what is merely found may be a shim of a version that is not there.
+SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '$(SUITS)' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+APPROVE ?= api
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench-emulator lock clean
+
+help:
+	@echo "make demo     the whole system on this machine: a good release and a broken one (APPROVE=ui: you answer the gates)"
+	@echo "make test     all tests, against real Prefect servers, the real Azure SDK, real processes and git"
+	@echo "make check    formatting, lint, types, layers"
+	@echo "make bench-emulator  what the emulator's scoring door costs, and 20,000 requests under constant changes"
+	@echo "make lock     write requirements.lock anew from pyproject.toml"
+	@echo "make clean    remove everything that make made"
+
+# Made anew when the lock or the package's own description changes.
+.venv/installed: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(SUITS)' || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+install: .venv/installed
+
+demo: install
+	$(BIN)/python -m examples.demo --approve $(APPROVE)
+
+test: install
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench-emulator: install
+	$(BIN)/python -m benchmarks.emulator
+	EMULATOR_REQUESTS=20000 $(BIN)/python -m pytest --capture=no tests/contract/emulator/test_emulator_nothing_lost.py
+
+lock: install
+	$(BIN)/uv pip compile pyproject.toml --extra emulator --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
+
+clean:
+	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
