@@ -1,0 +1,164 @@
+"""What git wants of one endpoint: the one model behind the three written forms.
+
+Azure's own v2 YAML field names stand inside `Endpoint` and `Deployment`, with Azure's defaults; `Rollout` is ours. How the written forms
+become this model is not here (`manifest_reader` and its forms). May import pydantic and the standard library only.
+
+Names of endpoints and deployments are lower case here, because Azure compares and returns them so; paths are relative to the
+repository's root, whatever they were relative to in the file.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Weight = Annotated[int, Field(ge=0, le=100)]
+Gate = Literal["traffic", "full", "retire"]
+
+
+class Frozen(BaseModel):
+    """Values that cannot change and have no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), strict=True, populate_by_name=True)
+
+
+class CodeConfiguration(Frozen):
+    """The user's scoring code: a folder (repository path or `azureml:` asset) and a script in it."""
+
+    code: str
+    scoring_script: str
+
+
+class RequestSettings(Frozen):
+    """How one instance takes requests; Azure's defaults and limits, milliseconds."""
+
+    request_timeout_ms: Annotated[int, Field(ge=1, le=180_000)] = 5000
+    max_concurrent_requests_per_instance: Annotated[int, Field(ge=1)] = 1
+    max_queue_wait_ms: Annotated[int, Field(ge=0)] | None = None
+
+
+class Probe(Frozen):
+    """Liveness or readiness probe; Azure's defaults, seconds."""
+
+    initial_delay: Annotated[int, Field(ge=1)] = 10
+    period: Annotated[int, Field(ge=1)] = 10
+    timeout: Annotated[int, Field(ge=1)] = 2
+    success_threshold: Annotated[int, Field(ge=1)] = 1
+    failure_threshold: Annotated[int, Field(ge=1)] = 30
+
+
+class Deployment(Frozen):
+    """One managed online deployment.
+
+    `model` and `environment` are an `azureml:` reference, or Azure's inline block with repository paths.
+    """
+
+    name: str
+    model: str | Mapping[str, Any] | None = None
+    code_configuration: CodeConfiguration | None = None
+    environment: str | Mapping[str, Any] | None = None
+    environment_variables: Mapping[str, str] = Field(default_factory=dict)
+    instance_type: str
+    instance_count: Annotated[int, Field(ge=1, le=50)] = 1
+    request_settings: RequestSettings = RequestSettings()
+    liveness_probe: Probe | None = None
+    readiness_probe: Probe | None = None
+    app_insights_enabled: bool = False
+    egress_public_network_access: Literal["enabled", "disabled"] | None = None
+    model_mount_path: str | None = None
+    data_collector: Mapping[str, Any] | None = None
+    description: str | None = None
+    tags: Mapping[str, str] = Field(default_factory=dict)
+    properties: Mapping[str, str] = Field(default_factory=dict)
+
+
+class Endpoint(Frozen):
+    """One managed online endpoint. `traffic` None: the manifest leaves live traffic as it is."""
+
+    name: str
+    auth_mode: Literal["key", "aml_token", "aad_token"] = "key"
+    traffic: Mapping[str, Weight] | None = None
+    mirror_traffic: Mapping[str, Weight] = Field(default_factory=dict)
+    description: str | None = None
+    tags: Mapping[str, str] = Field(default_factory=dict)
+    properties: Mapping[str, str] = Field(default_factory=dict)
+    identity: Mapping[str, Any] | None = None
+    public_network_access: Literal["enabled", "disabled"] | None = None
+
+
+class Expect(Frozen):
+    """What a right answer looks like. A 200 with a wrong body is a failure.
+
+    `json_schema` (written `schema`) is JSON Schema 2020-12; `equals` is compared with `tolerance` (absolute) on numbers;
+    `max_latency_ms` is for one answer.
+    """
+
+    json_schema: Mapping[str, Any] | None = Field(default=None, validation_alias="schema")
+    equals: Any = None
+    tolerance: Annotated[float, Field(ge=0)] = 0.0
+    max_latency_ms: Annotated[int, Field(ge=1)] | None = None
+
+
+class SmokeRequest(Frozen):
+    """One request sent straight to the canary, and what must come back. `file` is a repository path to a JSON body."""
+
+    name: str
+    file: str
+    expect: Expect = Expect()
+
+
+class Smoke(Frozen):
+    """The requests a deployment must answer rightly before it may get live traffic."""
+
+    requests: tuple[SmokeRequest, ...] = ()
+
+
+class Approvals(Frozen):
+    """Where a person is asked: before first live traffic and each later share (`traffic`), before all of it (`full`), before deleting (`retire`).
+
+    `timeout_hours` without an answer ends the rollout with live traffic back on stable.
+    """
+
+    before: tuple[Gate, ...] = ("traffic", "full", "retire")
+    timeout_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 24 * 7.0
+
+
+class Retire(Frozen):
+    """What becomes of a live deployment that the manifest no longer names: deleted when it is without traffic, or kept."""
+
+    delete: bool = True
+
+
+class Rollout(Frozen):
+    """How to get there. `steps` are the canary's percentages of live traffic on the way; the manifest's own traffic is always the last."""
+
+    steps: tuple[Annotated[int, Field(ge=1, le=100)], ...] = (10,)
+    smoke: Smoke = Smoke()
+    approvals: Approvals = Approvals()
+    retire: Retire = Retire()
+    on_failure: Literal["hold", "rollback"] = "hold"
+    on_new_commit: Literal["queue", "reject"] = "queue"
+
+
+class Stage(Frozen):
+    """One full desired state of the endpoint, and the file that says so. `deployments` is keyed by name."""
+
+    name: str
+    file: str
+    endpoint: Endpoint
+    deployments: Mapping[str, Deployment]
+
+
+class Manifest(Frozen):
+    """Everything git says about one endpoint: one stage in the target and split forms, several in a staged folder.
+
+    `path` is the file or folder in the repository that it was read from.
+    """
+
+    path: str
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    rollout: Rollout = Rollout()
+
+    @property
+    def endpoint_name(self) -> str:
+        return self.stages[0].endpoint.name
