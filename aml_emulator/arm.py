@@ -1,0 +1,175 @@
+"""The ASGI application of the control plane: route, authenticate, inject faults, log, answer.
+
+Not here: what operations do. May import: `routes`, `errors`, `faults`, `foreign`, `identity`, `wire`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import uuid
+from collections import deque
+from typing import Any
+
+from aml_emulator import errors
+from aml_emulator.blobs import ACCOUNT
+from aml_emulator.context import Context, resource_names
+from aml_emulator.errors import AzureError
+from aml_emulator.foreign import ForeignWriter
+from aml_emulator.routes import OPEN, Match, Router
+from aml_emulator.wire import BodyTooLargeError, Json, MalformedBodyError, Reply, Request
+
+logger = logging.getLogger("aml_emulator.arm")
+# The log is for tests, and a forgotten emulator must not grow without end.
+MAX_LOG = 20_000
+STREAMED = ("blob.put",)
+LOGGED_BODIES = ("PUT", "PATCH", "POST")
+
+
+class Log:
+    def __init__(self) -> None:
+        self.entries: deque[Json] = deque(maxlen=MAX_LOG)
+        self._numbers = itertools.count(1)
+
+    def add(self, request: Request, status: int) -> None:
+        entry: Json = {"seq": next(self._numbers), "method": request.method, "path": request.path}
+        entry |= {"operation": request.operation, "status": status, **request.notes}
+        if request.method in LOGGED_BODIES and not request.operation.startswith("identity."):
+            try:
+                entry["body"] = json.loads(request.body) if request.body else None
+            except (ValueError, RecursionError):
+                entry["body"] = None
+        self.entries.append(entry)
+
+
+class Arm:
+    def __init__(self, context: Context, router: Router, log: Log):
+        self.context, self.router, self.log = context, router, log
+        self.foreign = ForeignWriter(context, router)
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        request = Request.from_scope(scope, receive)
+        try:
+            reply = await self._answer(request)
+        except ConnectionError:
+            return
+        if reply is None:
+            await _reset(receive, send)
+            return
+        if not request.path.startswith("/_emulator"):
+            self.log.add(request, reply.status)
+        await _send(send, reply, request.method == "HEAD")
+
+    async def _answer(self, request: Request) -> Reply | None:
+        match = self._match(request)
+        if match is None:
+            await _drain(request)
+            return errors.not_implemented(request.method, request.path).reply()
+        request.operation, request.params = match.operation.name, match.params
+        try:
+            if request.operation not in STREAMED:
+                await request.read()
+            if not request.operation.startswith(OPEN):
+                self.context.identity.check_arm(request)
+                self._check_scope(request)
+            if self.context.faults.active and not request.operation.startswith("emulator."):
+                reply, reset = await self._fault(request)
+                if reset or reply is not None:
+                    return reply
+            reply = await match.handler(request)
+            if "foreign_write" in request.notes:
+                await self._foreign_write_after(request, request.notes["foreign_write"])
+            return reply
+        except AzureError as error:
+            return error.reply()
+        except MalformedBodyError as error:
+            return errors.malformed(str(error)).reply()
+        except BodyTooLargeError:
+            await _drain(request)
+            return errors.too_large().reply()
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            logger.exception("%s %s", request.method, request.path)
+            return AzureError(500, "InternalServerError", "The emulator failed; see its own log.").reply()
+
+    def _match(self, request: Request) -> Match | None:
+        match = self.router.match(request.method, request.path)
+        if match is None or not match.operation.name.startswith("blob."):
+            return match
+        return match if ACCOUNT.match(match.params["account"]) else None
+
+    def _check_scope(self, request: Request) -> None:
+        settings, params = self.context.settings, request.params
+        if params.get("subscription", "").lower() != settings.subscription_id.lower():
+            text = f"The subscription '{params.get('subscription')}' could not be found."
+            raise AzureError(404, "SubscriptionNotFound", text)
+        if params.get("group", settings.resource_group).lower() != settings.resource_group.lower():
+            raise AzureError(404, "ResourceGroupNotFound", f"Resource group '{params['group']}' could not be found.")
+        if params.get("workspace", settings.workspace).lower() != settings.workspace.lower():
+            raise errors.not_found("workspaces", params["workspace"], settings.resource_group)
+
+    async def _fault(self, request: Request) -> tuple[Reply | None, bool]:
+        """What to answer instead, and whether to close the connection without an answer."""
+        fault = self.context.faults.take(request.operation, resource_names(request), outcome=False)
+        if fault is None:
+            return None, False
+        request.notes["fault"] = fault.id
+        await asyncio.sleep(fault.delay)
+        if fault.reset:
+            self.log.add(request, 0)
+            return None, True
+        if fault.foreign_write is not None and fault.foreign_write.get("when") == "after":
+            request.notes["foreign_write"] = fault.foreign_write
+        elif fault.foreign_write is not None:
+            await self._foreign_write(request, fault.foreign_write)
+        if fault.status is None:
+            return None, False
+        return AzureError(fault.status, fault.code, fault.message, headers=fault.headers).reply(), False
+
+    async def _foreign_write(self, request: Request, change: Json) -> None:
+        written = await self.foreign.write(request, change)
+        if written is not None:
+            self.log.add(*written)
+
+    async def _foreign_write_after(self, request: Request, change: Json) -> None:
+        async def write() -> None:
+            await self.foreign.ended(request)
+            await self._foreign_write(request, change)
+
+        if request.method == "GET":
+            # In force before the reader has its answer: whatever it does with that is too late.
+            await write()
+        else:
+            # A write answers before it has ended, and may end only when its client asks for its state.
+            self.foreign.later(asyncio.get_running_loop().create_task(write()))
+
+
+async def _drain(request: Request) -> None:
+    """Takes in what is left of a body, so that the client reads our answer instead of a broken pipe."""
+    async for _ in request.stream():
+        pass
+
+
+async def _reset(receive: Any, send: Any) -> None:
+    # ASGI has no word for this, so we reach through uvicorn's `send` for the transport behind it.
+    send.__self__.transport.abort()
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send(send: Any, reply: Reply, head: bool) -> None:
+    body = reply.encoded()
+    headers = {"x-ms-request-id": str(uuid.uuid4()), "x-ms-correlation-request-id": str(uuid.uuid4())}
+    headers |= {"Cache-Control": "no-cache", **reply.headers}
+    if body:
+        headers.setdefault("Content-Type", reply.content_type)
+    if reply.status != 204:
+        headers.setdefault("Content-Length", str(len(body)))
+    raw = [(k.lower().encode("latin-1"), v.encode("latin-1", "replace")) for k, v in headers.items()]
+    await send({"type": "http.response.start", "status": reply.status, "headers": raw})
+    await send({"type": "http.response.body", "body": b"" if head else body})

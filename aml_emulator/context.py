@@ -1,0 +1,54 @@
+"""What the handlers of the control plane share.
+
+May import: `faults`, `identity`, `operations`, `routing`, `settings`, `state`, `wire`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aml_emulator.blobs import Blobs
+from aml_emulator.environments import Provider
+from aml_emulator.faults import Fault, Faults
+from aml_emulator.identity import Identity
+from aml_emulator.operations import Operations
+from aml_emulator.routing import Routing
+from aml_emulator.settings import Settings
+from aml_emulator.state import Store
+from aml_emulator.wire import Json, Request
+
+PAGE = 100
+
+
+@dataclass(slots=True)
+class Context:
+    settings: Settings
+    store: Store
+    operations: Operations
+    faults: Faults
+    identity: Identity
+    blobs: Blobs
+    routing: Routing
+    environments: Provider
+
+    def outcome_fault(self, request: Request) -> Fault | None:
+        """A fault that changes how this accepted write goes on, if a test asked for one."""
+        fault = self.faults.take(request.operation, resource_names(request), outcome=True)
+        if fault is not None:
+            request.notes["fault"] = fault.id
+        return fault
+
+    def page(self, request: Request, items: list[Json]) -> Json:
+        """One page of a list, with Azure's nextLink when there is more."""
+        start = request.number("$skip", 0)
+        size = max(1, request.number("count", request.number("$top", PAGE)))
+        page: Json = {"value": items[start : start + size]}
+        if start + size < len(items):
+            version = request.query.get("api-version", "2023-04-01")
+            page["nextLink"] = f"{self.settings.arm_url}{request.path}?api-version={version}&$skip={start + size}"
+        return page
+
+
+def resource_names(request: Request) -> tuple[str, ...]:
+    """The names a fault may be aimed at: the deployment, the endpoint, or any other named resource."""
+    return tuple(value.lower() for key, value in request.params.items() if key in ("endpoint", "deployment", "name"))

@@ -1,0 +1,103 @@
+"""From a deployment's properties to something that can run: assets found, files laid out, an interpreter chosen.
+
+May import: `context`, `errors`, `instances`, `pool`, `runtime`, `state`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+from pathlib import Path
+
+from aml_emulator import errors
+from aml_emulator.context import Context
+from aml_emulator.errors import AzureError
+from aml_emulator.instances import Spec
+from aml_emulator.pool import Pool
+from aml_emulator.runtime import Runtime
+from aml_emulator.state import Asset, Deployment, now
+from aml_emulator.wire import Json
+
+_numbers = itertools.count(1)
+
+
+class Provision:
+    def __init__(self, context: Context):
+        self.context, self.settings, self.store = context, context.settings, context.store
+
+    def runtime(self, deployment: Deployment) -> Runtime:
+        name = f"{deployment.endpoint.lower()}-{deployment.name.lower()}-{next(_numbers)}"
+        pool = Pool(deployment.endpoint, deployment.name)
+        return Runtime(deployment.endpoint, deployment.name, self.settings.folder / "deployments" / name, pool)
+
+    def assets(self, properties: Json) -> tuple[Asset, Asset | None, Asset | None]:
+        """Code, model and environment; refuses what is not registered before anything is started."""
+        code = self._asset("codes", properties["codeConfiguration"]["codeId"])
+        model = self._asset("models", properties["model"]) if properties.get("model") else None
+        environment = properties["environmentId"]
+        # Curated environments live in a registry; which image that is does not matter on one machine.
+        curated = "/registries/" in environment.lower()
+        return code, model, None if curated else self._asset("environments", environment)
+
+    def _asset(self, kind: str, reference: str) -> Asset:
+        parts = reference.removeprefix("azureml:").strip("/").split("/")
+        lowered = [part.lower() for part in parts]
+        try:
+            at = lowered.index(kind)
+            name, how, version = parts[at + 1], lowered[at + 2], parts[at + 3]
+        except (ValueError, IndexError):
+            text = f"aml-emulator cannot resolve {kind} reference {reference}"
+            raise AzureError(501, "NotImplemented", text) from None
+        versions = self.store.versions(kind, name)
+        found = (versions[-1] if versions else None) if how == "labels" else self.store.asset(kind, name, version)
+        if found is None:
+            raise errors.invalid(f"The specified {kind.removesuffix('s')} [{name}:{version}] was not found.")
+        return found
+
+    async def spec(self, runtime: Runtime, properties: Json) -> Spec:
+        code, model, environment = self.assets(properties)
+        source = self.context.blobs.path_of_code(str(code.properties.get("codeUri", "")))
+        script = properties["codeConfiguration"]["scoringScript"]
+        python = await self.context.environments.interpreter(environment)
+        runtime.storage_log.append(f"{now()} Downloading code {code.name}:{code.version}")
+        if source is None or not source.is_dir() or not (source / script).resolve().is_relative_to(source.resolve()):
+            text = f"The code of {code.name}:{code.version} cannot be downloaded."
+            raise errors.OperationFailedError("ResourceNotFound", text)
+        target = await asyncio.to_thread(runtime.prepare_version, source)
+        variables = dict(properties.get("environmentVariables") or {})
+        model_dir = await asyncio.to_thread(self._mount, runtime, target, model) if model else None
+        workers = variables.get("WORKER_COUNT", "1")
+        count = int(workers) if workers.isdigit() and int(workers) else 1
+        return Spec(python, target / "code", script, model_dir, variables, target / "container.log", count)
+
+    def _mount(self, runtime: Runtime, target: Path, model: Asset) -> Path:
+        runtime.storage_log.append(f"{now()} Downloading model {model.name}:{model.version}")
+        source = self.context.blobs.path_of_model(str(model.properties.get("modelUri", "")))
+        if source is None:
+            text = f"Model data not found at {model.properties.get('modelUri')}."
+            raise errors.OperationFailedError("BadArgument", text)
+        folder = target / "azureml-models" / model.name / model.version
+        folder.mkdir(parents=True)
+        if source.is_dir():
+            shutil.copytree(source, folder / source.name, copy_function=_copy)
+        else:
+            _copy(str(source), str(folder / source.name))
+        runtime.storage_log.append(f"{now()} Downloaded to {folder.name}/{source.name}")
+        return folder
+
+
+# Above this a model file is linked, not copied: models may be large, and nobody writes into them.
+LINK_FROM = 16 * 1024 * 1024
+
+
+def _copy(source: str, target: str) -> None:
+    # Not a symbolic link: user code that walks the folder would not find what is behind it.
+    if os.path.getsize(source) >= LINK_FROM:
+        try:
+            os.link(source, target)
+            return
+        except OSError:
+            pass
+    shutil.copyfile(source, target)
