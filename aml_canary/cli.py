@@ -1,0 +1,178 @@
+"""The command line: check manifests, see plans, start rollouts, look at endpoints, run the webhook door.
+
+Exit codes: 0 fine, 1 found problems or failed, 2 wrong usage. Each command imports what it needs when it runs, so that `--help` loads neither
+Prefect nor Azure. May import everything of `aml_canary`; flows and tasks are reached through Prefect, by name.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+
+from aml_canary.errors import AmlCanaryError, Permanent
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_formats = click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="What to print: text for people, json for scripts."
+)
+_path = click.argument("path", type=click.Path(exists=True, path_type=Path))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="aml-canary")
+def main() -> None:
+    """Safe GitOps rollouts of models on Azure ML online endpoints."""
+
+
+def _failing_plainly(command: Callable[P, R]) -> Callable[P, R]:
+    """Our own errors become their text and exit code 1, wrong settings theirs and exit code 2; a traceback is for bugs."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except AmlCanaryError as error:
+            click.echo(str(error), err=True)
+            sys.exit(1)
+        except ValueError as error:
+            from aml_canary.settings import problem_with_settings
+
+            told = problem_with_settings(error)
+            if not told:
+                raise
+            click.echo(told, err=True)
+            sys.exit(2)
+
+    return run
+
+
+def _insist_on_prefect() -> None:
+    """Without an address, Prefect's client would start a server of its own, for this moment, which knows of no rollout."""
+    from prefect.settings import PREFECT_API_URL
+
+    if not PREFECT_API_URL.value():
+        raise Permanent("No Prefect server is configured: set PREFECT_API_URL, such as http://127.0.0.1:4200/api.")
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--notes", is_flag=True, help="Print also how older spellings were read.")
+@_formats
+@_failing_plainly
+def validate(paths: tuple[Path, ...], notes: bool, form: str) -> None:
+    """Check manifests: files, folders of a manifest, or folders to look through."""
+    from aml_canary.local import readings
+
+    read = [reading for path in paths for reading in readings(path)]
+    checked, found = len(read), [finding for reading in read for finding in reading.findings]
+    errors = [finding for finding in found if finding.severity == "error"]
+    if form == "json":
+        click.echo(json.dumps({"manifests": checked, "findings": [vars(finding) for finding in found]}, indent=2))
+    else:
+        for finding in found if notes else errors:
+            click.echo(str(finding))
+        click.echo(f"{checked} manifests, {len(errors)} errors, {len(found) - len(errors)} notes.")
+    if not checked:
+        click.echo(
+            "No manifest was found: a manifest is canary.yml or *.canary.yml, or a folder with endpoint.yml or managed-<n>-*.yaml.",
+            err=True,
+        )
+    sys.exit(1 if errors or not checked else 0)
+
+
+@main.command()
+@_path
+@click.option(
+    "--observed",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Plan against this endpoint (JSON, as `status --format json` prints it).",
+)
+@_formats
+@_failing_plainly
+def plan(path: Path, observed: Path | None, form: str) -> None:
+    """Show what a rollout of the manifest at PATH would do, without doing it."""
+    from aml_canary.domain.order import what_is_left
+    from aml_canary.domain.planner import Plan
+    from aml_canary.domain.report import plan_report
+    from aml_canary.domain.simulate import whole_path
+    from aml_canary.domain.steps import gate_of, label, sentence
+    from aml_canary.local import local_order, observed_from
+
+    order = local_order(path)
+    live = observed_from(observed, order.endpoint)
+    remarks = what_is_left(order, live).plan.remarks
+    steps = whole_path(order.stages, live)
+    approvals = order.manifest.rollout.approvals
+    if form == "json":
+        rows = [{"step": label(s), "what": sentence(s), "approval": gate_of(s) in approvals.before} for s in steps]
+        click.echo(json.dumps({"endpoint": order.endpoint, "steps": rows, "remarks": list(remarks)}, indent=2))
+    else:
+        click.echo(plan_report(order.endpoint, Plan(steps, remarks), live, approvals))
+
+
+@main.command()
+@_path
+@click.option(
+    "--repository", help="Name (AML_CANARY_REPOSITORIES) or URL the worker reads from. Default: the remote `origin`, or the folder."
+)
+@_formats
+@_failing_plainly
+def run(path: Path, repository: str | None, form: str) -> None:
+    """Start a rollout of the manifest at PATH, as committed at HEAD, now."""
+    from aml_canary.gateways.prefect_runs import start_rollout
+    from aml_canary.local import committed_order
+
+    _insist_on_prefect()
+    order = committed_order(path, repository)
+    started = start_rollout(order.repository, order.commit, order.manifest.path, order.endpoint)
+    if form == "json":
+        click.echo(json.dumps({"run": started.id, "name": started.name, "url": started.url, "commit": order.commit}))
+    else:
+        click.echo(f"{started.name}: {started.url}")
+
+
+@main.command()
+@click.argument("endpoints", nargs=-1)
+@_formats
+@_failing_plainly
+def status(endpoints: tuple[str, ...], form: str) -> None:
+    """Show endpoints: what is live, and which rollout holds them. Without names, all of the workspace."""
+    from aml_canary.gateways import azureml, prefect_db
+    from aml_canary.local import observed_json
+
+    _insist_on_prefect()
+    found = [azureml.observe(name) for name in endpoints or azureml.endpoint_names()]
+    held = {holder.endpoint: f"{prefect_db.run_state(holder.run).name}, flow run {holder.run}" for holder in prefect_db.holders()}
+    if form == "json":
+        click.echo(json.dumps([{**observed_json(live), "rollout": held.get(live.name)} for live in found], indent=2))
+        return
+    from aml_canary.domain.report import live_table
+
+    for live in found:
+        click.echo(f"{live.name}: {held.get(live.name, 'no rollout')}\n{live_table(live)}\n")
+    if not found:
+        click.echo("There is no endpoint in the workspace.")
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of the manifest's target form, for editors."""
+    from aml_canary.domain.schema import manifest_json_schema
+
+    click.echo(json.dumps(manifest_json_schema(), indent=2))
+
+
+@main.command("serve-webhooks")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8090, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
+@_failing_plainly
+def serve_webhooks(host: str, port: int) -> None:
+    """Run the webhook door: verified pushes become sync runs."""
+    from aml_canary.receiver import serve
+
+    serve(host, port)

@@ -1,0 +1,226 @@
+"""What Prefect's database keeps for rollouts: who holds an endpoint, what was asked and answered, which smoke requests were answered.
+
+Nothing else is kept anywhere but on Azure itself. This is no task library and starts no flows; the only Prefect used is its client.
+May import `errors` and Prefect's client.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import VariableCreate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
+from prefect.client.schemas.objects import FlowRun, StateType, Variable
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
+
+from aml_canary.errors import EndpointBusy, Transient
+
+LOCK_PREFIX: Final = "aml-canary-lock-"
+LOCK_TAG: Final = "aml-canary-lock"
+_DEAD: Final = {StateType.COMPLETED, StateType.CANCELLED, StateType.FAILED, StateType.CRASHED}
+# Prefect's own words when nobody answered a gate in time; it runs no hook then, so the words are all there is.
+_NEVER_ANSWERED: Final = "never resumed"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds an endpoint: the rollout's flow run, and the runs of the same commit it took over from."""
+
+    endpoint: str
+    run: str
+    commit: str
+    manifest: str
+    predecessors: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> frozenset[str]:
+        """Every run whose writes on the endpoint belong to this rollout."""
+        return frozenset({self.run, *self.predecessors})
+
+
+@dataclass(frozen=True)
+class RunState:
+    """How a flow run stands: Prefect's state type and name, with its message. `gone`: the run was deleted."""
+
+    type: str
+    name: str
+    message: str
+
+    @property
+    def alive(self) -> bool:
+        """Whether the run may still act by itself or by an answer."""
+        return self.type not in {str(t.value) for t in _DEAD} and self.type != "GONE"
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the rollout is over without having ended itself: cancelled, never answered, or deleted.
+
+        A failed or crashed run is not given up: it keeps its endpoint, so that Retry is safe.
+        """
+        return self.type in ("CANCELLED", "GONE") or (self.type == "FAILED" and _NEVER_ANSWERED in self.message)
+
+
+@contextmanager
+def prefect_client() -> Iterator[SyncPrefectClient]:
+    """Prefect's own client, for a block. Raises Transient where its API does not answer."""
+    try:
+        with get_client(sync_client=True) as client:
+            yield client
+    except httpx.TransportError as error:
+        raise Transient(f"Prefect's API did not answer ({type(error).__name__}). Is the server up, and PREFECT_API_URL right?") from error
+
+
+def lock_name(endpoint: str) -> str:
+    """The name of the endpoint's lock, a Prefect Variable that anybody can see, and remove, in the UI."""
+    return LOCK_PREFIX + re.sub(r"[^a-z0-9-]", "-", endpoint.lower())
+
+
+def take_lock(wanted: Holder) -> Holder | None:
+    """Take the endpoint, atomically. None: taken. Otherwise the present holder; being that holder already counts as taken."""
+    with prefect_client() as client:
+        value = {**asdict(wanted), "predecessors": list(wanted.predecessors)}
+        try:
+            client.create_variable(VariableCreate(name=lock_name(wanted.endpoint), value=value, tags=[LOCK_TAG]))
+        except ObjectAlreadyExists:
+            held = _holder(client.read_variable_by_name(lock_name(wanted.endpoint)))
+            if held is None:
+                raise Transient(f"The lock of {wanted.endpoint} was released at this moment; trying again takes it.") from None
+            return None if held.run == wanted.run else held
+        return None
+
+
+def held_by(endpoint: str) -> Holder | None:
+    """Who holds the endpoint now."""
+    with prefect_client() as client:
+        return _holder(client.read_variable_by_name(lock_name(endpoint)))
+
+
+def holders() -> tuple[Holder, ...]:
+    """All held endpoints."""
+    with prefect_client() as client:
+        query = {"variables": {"tags": {"all_": [LOCK_TAG]}}, "limit": 200}
+        found = Variable.model_validate_list(client.request("POST", "/variables/filter", json=query).json())
+    return tuple(holder for holder in map(_holder, found) if holder is not None)
+
+
+def release_lock(holder: Holder, *, wake: bool = True) -> None:
+    """Give the endpoint up, if this holder still has it, and wake the rollouts that wait for it."""
+    with prefect_client() as client:
+        variable = client.read_variable_by_name(lock_name(holder.endpoint))
+        present = _holder(variable)
+        if variable is not None and present is not None and present.run == holder.run:
+            # By id: between reading and deleting, somebody may have put a new lock of the same name in its place.
+            try:
+                client.request("DELETE", "/variables/{id}", path_params={"id": variable.id})
+            except PrefectHTTPStatusError as error:
+                _raise_unless(error, 404)
+    if wake:
+        wake_waiting(holder.endpoint)
+
+
+def hand_over(dead: Holder, wanted: Holder) -> None:
+    """Take the endpoint from a run that is not alive. Raises EndpointBusy where somebody else was quicker."""
+    release_lock(dead, wake=False)
+    other = take_lock(wanted)
+    if other is not None:
+        raise EndpointBusy(f"Endpoint {wanted.endpoint} was taken by flow run {other.run} (commit {other.commit[:12]}) a moment ago.")
+
+
+def run_state(run: str) -> RunState:
+    """How a flow run stands."""
+    with prefect_client() as client:
+        try:
+            state = client.read_flow_run(UUID(run)).state
+        except (ObjectNotFound, ValueError):
+            return RunState("GONE", "Deleted", "")
+    if state is None:
+        return RunState("PENDING", "Pending", "")
+    return RunState(state.type.value, state.name or "", state.message or "")
+
+
+def name_run(run: str, name: str, tag: str) -> None:
+    """Name a run for the people who look for it, and tag it."""
+    with prefect_client() as client:
+        tags = set(client.read_flow_run(UUID(run)).tags)
+        client.update_flow_run(UUID(run), name=name, tags=sorted(tags | {tag}))
+
+
+def waiting_tag(endpoint: str) -> str:
+    """Marks a run that is suspended until the endpoint is free."""
+    return f"waiting-for:{endpoint}"
+
+
+def mark_waiting(run: str, endpoint: str, *, waiting: bool) -> None:
+    """Put the waiting tag on a run, or take it off."""
+    with prefect_client() as client:
+        tags = set(client.read_flow_run(UUID(run)).tags)
+        wanted = tags | {waiting_tag(endpoint)} if waiting else tags - {waiting_tag(endpoint)}
+        if wanted != tags:
+            client.update_flow_run(UUID(run), tags=sorted(wanted))
+
+
+def wake_waiting(endpoint: str) -> tuple[str, ...]:
+    """Resume every run that waits for the endpoint; whoever takes the lock first goes on, the others wait again."""
+    with prefect_client() as client:
+        for run in (waiting := _waiting(client, endpoint)):
+            client.resume_flow_run(run.id)
+        return tuple(str(run.id) for run in waiting)
+
+
+def _waiting(client: SyncPrefectClient, endpoint: str) -> list[FlowRun]:
+    return client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(
+            tags=FlowRunFilterTags(all_=[waiting_tag(endpoint)]),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])),
+        )
+    )
+
+
+def keep(run: str, key: str, value: Any) -> None:
+    """Keep a JSON value with a flow run; an earlier value under the key stays as it was."""
+    with prefect_client() as client:
+        try:
+            client.create_flow_run_input(flow_run_id=UUID(run), key=key, value=json.dumps(value))
+        except PrefectHTTPStatusError as error:
+            _raise_unless(error, 409)
+
+
+def kept(run: str, key: str) -> Any:
+    """The JSON value kept under the key, or None."""
+    with prefect_client() as client:
+        try:
+            return json.loads(client.read_flow_run_input(flow_run_id=UUID(run), key=key))
+        except PrefectHTTPStatusError as error:
+            _raise_unless(error, 404)
+            return None
+
+
+def all_kept(run: str, prefix: str) -> tuple[Any, ...]:
+    """The JSON values kept under keys with the prefix, oldest first."""
+    with prefect_client() as client:
+        found = client.filter_flow_run_input(flow_run_id=UUID(run), key_prefix=prefix, limit=200, exclude_keys=set())
+    return tuple(json.loads(item.value) for item in sorted(found, key=lambda item: (item.created is None, item.created)))
+
+
+def _raise_unless(error: PrefectHTTPStatusError, expected: int) -> None:
+    if error.response.status_code != expected:
+        raise error
+
+
+def _holder(variable: Variable | None) -> Holder | None:
+    if variable is None or not isinstance(variable.value, dict):
+        return None
+    value = variable.value
+    return Holder(
+        endpoint=str(value.get("endpoint", "")),
+        run=str(value.get("run", "")),
+        commit=str(value.get("commit", "")),
+        manifest=str(value.get("manifest", "")),
+        predecessors=tuple(str(run) for run in value.get("predecessors") or ()),
+    )
