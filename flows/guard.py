@@ -1,0 +1,22 @@
+"""Looks after rollouts that nobody looks after any more, every minute. It can only make traffic safer.
+
+Prefect runs no hook when a suspended run is cancelled, or is never answered; so this does what they would have to: live traffic back to
+stable, and the endpoint given up. A failed or crashed run is left alone, because somebody may press Retry. Needs neither git nor the
+run's process. May import prefect, `tasks` and `aml_canary.gateways` through them.
+"""
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from tasks.guarding import endpoints_held, make_safe
+
+
+@flow(name="guard", retries=0, persist_result=False)
+def guard() -> State[Any]:
+    """Bring every endpoint whose rollout was cancelled, never answered or deleted to a safe state."""
+    results = [make_safe(holder) for holder in endpoints_held()]
+    told = "\n".join(text for _, text in results if text) or "Every held endpoint has a rollout that looks after it."
+    return Completed(message=told) if all(fine for fine, _ in results) else Failed(message=told)

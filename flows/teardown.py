@@ -1,0 +1,41 @@
+"""The end of an endpoint: it is deleted with everything in it, after a person said yes.
+
+May import prefect, `tasks` and `aml_canary.domain`.
+"""
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelled, Completed
+
+from aml_canary.domain.steps import DeleteEndpoint
+from aml_canary.errors import RolloutRejected
+from tasks.ask import ask_before_teardown
+from tasks.lock import holder_for_teardown, release_endpoint, take_endpoint
+from tasks.reading import observe
+from tasks.stages import delete_endpoint
+
+
+@flow(name="teardown", retries=0, persist_result=False)
+def teardown(endpoint: str) -> State[Any]:
+    """Delete an endpoint and every deployment in it.
+
+    Args:
+        endpoint: Name of the endpoint.
+    """
+    holder = take_endpoint(holder_for_teardown(endpoint), "reject")
+    live = observe(endpoint)
+    if not live.exists:
+        release_endpoint(holder)
+        return Completed(name="Unchanged", message=f"There is no endpoint {endpoint}.")
+    try:
+        ask_before_teardown(live)
+    except RolloutRejected as rejected:
+        release_endpoint(holder)
+        return Cancelled(name="Rejected", message=f"{rejected}. Nothing was deleted.")
+    delete_endpoint(DeleteEndpoint(), endpoint)
+    release_endpoint(holder)
+    return Completed(
+        name="Deleted", message=f"Endpoint {endpoint} is deleted, with {', '.join(sorted(live.deployments)) or 'no deployments'}."
+    )

@@ -1,0 +1,47 @@
+"""Whom the flow asks before a step, and what it shows them.
+
+May import prefect, `aml_canary.domain`, `aml_canary.errors` and the other tasks. Called from flows, because asking suspends.
+"""
+
+from collections.abc import Sequence
+
+from aml_canary.domain.approval import shown
+from aml_canary.domain.manifest import Approvals
+from aml_canary.domain.observed import Observed, nonzero
+from aml_canary.domain.order import Left, Order
+from aml_canary.domain.planner import Plan
+from aml_canary.domain.report import gate_form
+from aml_canary.domain.steps import DeleteEndpoint, Step, gate_of, label
+from aml_canary.errors import Permanent
+from aml_canary.gateways.prefect_db import Holder
+from tasks.evidence import smoke_answers
+from tasks.gate import require_approval, stale_reasons
+
+
+def ask_before(step: Step, order: Order, left: Left, holder: Holder) -> None:
+    """Have a person approve the step, where the manifest wants that, or somebody else changed traffic. Raises RolloutRejected."""
+    approvals = order.manifest.rollout.approvals
+    meddled = left.live.facts.run in holder.runs and nonzero(left.live.facts.traffic) != dict(left.live.traffic)
+    if gate_of(step) not in approvals.before and not (meddled and gate_of(step)):
+        return
+    smoke = [answer for answers in smoke_answers(left.live).values() for answer in answers]
+    now = shown(order.commit, step, left.live)
+    form = gate_form(step, left.plan, left.live, approvals, smoke, order.commit, stale_reasons(label(step), now))
+    require_approval(label(step), now, form, approvals.timeout_hours * 3600)
+
+
+def ask_before_teardown(live: Observed) -> None:
+    """Have a person approve the end of an endpoint. Raises RolloutRejected."""
+    step, approvals = DeleteEndpoint(), Approvals()
+    now = shown("teardown", step, live)
+    form = gate_form(step, Plan((step,)), live, approvals, [], "none", stale_reasons(label(step), now))
+    require_approval(label(step), now, form, approvals.timeout_hours * 3600)
+
+
+def insist_on_progress(step: Step, done: Sequence[str]) -> None:
+    """Raise Permanent where the plan asks again for what was just done: Azure said yes and shows no effect, or somebody undoes it."""
+    if done and done[-1] == label(step):
+        raise Permanent(
+            f"{label(step)} was done and is still to be done: Azure accepted it but shows no effect, or somebody else undid it. "
+            "Look at the endpoint in Azure; Retry plans again from what is live."
+        )

@@ -1,0 +1,37 @@
+"""What the guard does for one endpoint.
+
+May import prefect, `aml_canary.errors`, `aml_canary.gateways` and the other tasks.
+"""
+
+from prefect.logging import get_run_logger
+
+from aml_canary.errors import Permanent
+from aml_canary.gateways import prefect_db
+from aml_canary.gateways.prefect_db import Holder
+from tasks.lock import release_endpoint
+from tasks.retry import retried
+from tasks.stages import roll_back
+
+
+@retried("find-held-endpoints")
+def endpoints_held() -> tuple[Holder, ...]:
+    """Every endpoint that a rollout holds."""
+    return prefect_db.holders()
+
+
+def make_safe(holder: Holder) -> tuple[bool, str]:
+    """Traffic back and lock released, if the rollout was given up. Returns whether all is well, and what was done, if anything."""
+    state = prefect_db.run_state(holder.run)
+    if state.type == "COMPLETED":
+        release_endpoint(holder)
+        return True, f"{holder.endpoint}: released, its rollout had ended."
+    if not state.given_up:
+        return True, ""
+    try:
+        told = f"{holder.endpoint}: flow run {holder.run} is {state.name}. {roll_back(holder.endpoint, holder)} The endpoint is free."
+    except Permanent as error:
+        get_run_logger().error("%s", error)
+        return False, f"{holder.endpoint}: {error}"
+    release_endpoint(holder)
+    get_run_logger().warning("%s", told)
+    return True, told

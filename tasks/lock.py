@@ -1,0 +1,84 @@
+"""One rollout per endpoint: taking it, waiting for it, giving it up.
+
+May import prefect, `aml_canary.domain`, `aml_canary.gateways` and the other tasks. `take_endpoint` may suspend, so it is called from a flow.
+"""
+
+from dataclasses import replace
+from typing import NoReturn
+from uuid import uuid4
+
+from prefect.flow_runs import suspend_flow_run
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
+
+from aml_canary.domain.order import Order
+from aml_canary.errors import EndpointBusy
+from aml_canary.gateways import prefect_db
+from aml_canary.gateways.prefect_db import Holder
+from tasks.retry import retried
+from tasks.stages import roll_back
+
+_LONGEST_QUEUE_SECONDS = 14 * 24 * 3600
+
+
+def holder_of(order: Order) -> Holder:
+    """This flow run, as the holder of the order's endpoint. Gives the run its name and tag on the way."""
+    prefect_db.name_run(str(flow_run.id), f"{order.endpoint}@{order.commit[:7]}", f"endpoint:{order.endpoint}")
+    return Holder(order.endpoint, str(flow_run.id), order.commit, order.manifest.path)
+
+
+def holder_for_teardown(endpoint: str) -> Holder:
+    """This flow run, as the holder of an endpoint that it is to delete."""
+    prefect_db.name_run(str(flow_run.id), f"{endpoint}-teardown", f"endpoint:{endpoint}")
+    return Holder(endpoint, str(flow_run.id), "", "teardown")
+
+
+def take_endpoint(wanted: Holder, on_busy: str) -> Holder:
+    """Hold the endpoint for this run.
+
+    A rollout that is alive keeps it: `on_busy` "reject" raises EndpointBusy, "queue" suspends this run until the endpoint is free. From a
+    rollout that is not alive it is taken: of the same commit to go on where it was, of another after its traffic was put back.
+    """
+    other = try_lock(wanted)
+    if other is not None and prefect_db.run_state(other.run).alive:
+        _wait_or_refuse(wanted, other, on_busy)
+    prefect_db.mark_waiting(wanted.run, wanted.endpoint, waiting=False)
+    if other is None:
+        return prefect_db.held_by(wanted.endpoint) or wanted
+    if (other.commit, other.manifest) == (wanted.commit, wanted.manifest):
+        wanted = replace(wanted, predecessors=tuple(sorted(other.runs)))
+    else:
+        get_run_logger().info("Taking over from flow run %s, which is not alive. %s", other.run, roll_back(other.endpoint, other))
+    hand_over(other, wanted)
+    return wanted
+
+
+def _wait_or_refuse(wanted: Holder, other: Holder, on_busy: str) -> NoReturn:
+    state = prefect_db.run_state(other.run)
+    if on_busy != "queue":
+        raise EndpointBusy(
+            f"Endpoint {wanted.endpoint} is held by flow run {other.run} ({state.name}, commit {other.commit[:12]}). "
+            "Retry when it has ended, or cancel it first; rollout.on_new_commit: queue waits instead."
+        )
+    prefect_db.mark_waiting(wanted.run, wanted.endpoint, waiting=True)
+    get_run_logger().info("Waiting until flow run %s gives up endpoint %s.", other.run, wanted.endpoint)
+    suspend_flow_run(key=f"queue-{uuid4().hex[:6]}", timeout=_LONGEST_QUEUE_SECONDS)
+    raise AssertionError("a suspended run starts from its first line when it is resumed")
+
+
+@retried("take-endpoint")
+def try_lock(wanted: Holder) -> Holder | None:
+    """Take the endpoint if it is free; otherwise who holds it."""
+    return prefect_db.take_lock(wanted)
+
+
+@retried("hand-over-endpoint")
+def hand_over(dead: Holder, wanted: Holder) -> None:
+    """Take the endpoint from a run that is not alive."""
+    prefect_db.hand_over(dead, wanted)
+
+
+@retried("release-endpoint")
+def release_endpoint(holder: Holder) -> None:
+    """Give the endpoint up and wake whoever waits for it."""
+    prefect_db.release_lock(holder)

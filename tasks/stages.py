@@ -1,0 +1,162 @@
+"""The stages: what each step of a plan does to Azure. Every one of them may be done twice and has then been done once.
+
+May import prefect, `aml_canary.domain`, `aml_canary.gateways` and the other tasks.
+"""
+
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, assert_never
+
+from prefect.logging import get_run_logger
+
+from aml_canary.domain.observed import Facts, Observed
+from aml_canary.domain.order import Left, Order
+from aml_canary.domain.report import SmokeAnswer, shift_text
+from aml_canary.domain.smoke import problem_with
+from aml_canary.domain.steps import (
+    CreateDeployment,
+    CreateEndpoint,
+    DeleteDeployment,
+    DeleteEndpoint,
+    Scale,
+    ShiftTraffic,
+    SmokeInvoke,
+    Step,
+    label,
+)
+from aml_canary.errors import SmokeFailed
+from aml_canary.gateways import azureml
+from aml_canary.gateways.git import checked_out, mirror_of
+from aml_canary.gateways.prefect_db import Holder
+from aml_canary.gateways.scoring import score
+from tasks.evidence import keep_smoke
+from tasks.retry import retried
+
+
+def carry_out(step: Step, order: Order, left: Left, holder: Holder) -> None:
+    """Do one step of a plan."""
+    match step:
+        case CreateEndpoint():
+            create_endpoint(step, order, left)
+        case CreateDeployment():
+            create_deployment(step, order, left)
+        case Scale():
+            scale(step, order, left)
+        case SmokeInvoke():
+            smoke_invoke(step, order, left)
+        case ShiftTraffic():
+            shift_traffic(step, order, left, holder)
+        case DeleteDeployment():
+            delete_deployment(step, order)
+        case DeleteEndpoint():
+            delete_endpoint(step, order.endpoint)
+        case _:
+            assert_never(step)
+
+
+def _by_step(parameters: dict[str, Any]) -> str:
+    return label(parameters["step"])
+
+
+@retried(_by_step)
+def create_endpoint(step: CreateEndpoint, order: Order, left: Left) -> None:  # noqa: ARG001 -- the step gives the run its name
+    """Create the endpoint, without traffic."""
+    azureml.create_endpoint(left.wanted.stage.endpoint, order.commit)
+
+
+@retried(_by_step)
+def create_deployment(step: CreateDeployment, order: Order, left: Left) -> None:
+    """Create a deployment at weight 0 from the files at the commit."""
+    with _files(order) as root:
+        wanted = left.wanted.stage.deployments[step.name]
+        azureml.create_deployment(order.endpoint, wanted, left.wanted.fingerprints[step.name], order.commit, root)
+
+
+@retried(_by_step)
+def scale(step: Scale, order: Order, left: Left) -> None:
+    """Give a deployment the manifest's number of instances."""
+    with _files(order) as root:
+        wanted = left.wanted.stage.deployments[step.name]
+        azureml.scale_deployment(order.endpoint, wanted, left.wanted.fingerprints[step.name], order.commit, root)
+
+
+@retried(_by_step)
+def smoke_invoke(step: SmokeInvoke, order: Order, left: Left) -> None:
+    """Send every smoke request straight to the deployment. Raises SmokeFailed with the first wrong answer."""
+    live = azureml.observe(order.endpoint)
+    access = azureml.scoring_access(order.endpoint)
+    timeout = left.wanted.stage.deployments[step.name].request_settings.request_timeout_ms / 1000
+    answers = []
+    for request in order.manifest.rollout.smoke.requests:
+        # The service gives up first, and says so; this limit is for a service that does not answer at all.
+        got = score(live.scoring_uri, access, order.bodies[request.file], deployment=step.name, timeout_seconds=timeout + 30)
+        problem = problem_with(
+            request.expect,
+            status=got.status,
+            answered_by=got.deployment,
+            asked=step.name,
+            body=got.body,
+            milliseconds=got.milliseconds,
+        )
+        answers.append(SmokeAnswer(request.name, got.status, got.milliseconds, got.body[:2000], problem))
+    wrong = [answer for answer in answers if answer.problem]
+    if wrong:
+        raise SmokeFailed(
+            f"{step.name} failed {len(wrong)} of {len(answers)} smoke requests and got no live traffic: "
+            f"{wrong[0].request}: {wrong[0].problem}. Live traffic is unchanged."
+        )
+    keep_smoke(live.deployments[step.name], answers)
+
+
+@retried(_by_step)
+def shift_traffic(step: ShiftTraffic, order: Order, left: Left, holder: Holder) -> None:
+    """Set the weights, and the facts of this rollout with them."""
+    facts = Facts(
+        commit=order.commit,
+        manifest=order.manifest.path,
+        run=holder.run,
+        step=label(step),
+        since=now(),
+        stable=_stable(left.live, holder),
+        traffic=step.weights,
+        rollbacks=left.live.facts.rollbacks,
+    )
+    azureml.shift_traffic(left.live, step.weights, step.mirror, facts, left.wanted.stage.endpoint.tags)
+    get_run_logger().info("Live traffic of %s is now as in %s", order.endpoint, shift_text(step))
+
+
+@retried(_by_step)
+def delete_deployment(step: DeleteDeployment, order: Order) -> None:
+    """Delete a deployment that carries no traffic."""
+    azureml.delete_deployment(order.endpoint, step.name)
+
+
+@retried(_by_step)
+def delete_endpoint(step: DeleteEndpoint, endpoint: str) -> None:  # noqa: ARG001 -- the step gives the run its name
+    """Delete the endpoint and everything in it."""
+    azureml.delete_endpoint(endpoint)
+
+
+@retried(lambda parameters: f"roll-back-{parameters['endpoint']}")
+def roll_back(endpoint: str, holder: Holder) -> str:
+    """Put all live traffic back where it was before the rollout's first shift, and say in one sentence what was done."""
+    back = azureml.put_traffic_back(endpoint, holder.runs, now())
+    if back is None:
+        return "Live traffic was as before the rollout and was left alone."
+    return f"Live traffic was put back to {', '.join(f'{name} {weight} %' for name, weight in sorted(back.traffic.items()))}."
+
+
+def now() -> str:
+    """The time as tags and logs carry it: UTC, ISO 8601, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _stable(live: Observed, holder: Holder) -> dict[str, int]:
+    """Where to come back to: what was live before this rollout's first shift."""
+    begun = live.facts.run in holder.runs and bool(live.facts.stable)
+    return dict(live.facts.stable if begun else live.traffic)
+
+
+def _files(order: Order) -> AbstractContextManager[Path]:
+    return checked_out(mirror_of(order.repository), order.commit)
