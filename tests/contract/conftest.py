@@ -1,0 +1,51 @@
+"""The Azure gateway against an emulator: this installation's settings and credentials point there, and nothing else is different."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aml_canary.gateways.azureml.client import client
+from aml_canary.settings import settings
+from aml_emulator.process import RunningEmulator
+from aml_emulator.pytest_plugin import aml_emulator  # noqa: F401  a fixture is used by its name
+
+
+def environment(emulator: RunningEmulator, home: Path) -> dict[str, str]:
+    """What an installation on this emulator has in its environment."""
+    return emulator.env() | {
+        "AML_CANARY_SUBSCRIPTION_ID": emulator.subscription_id,
+        "AML_CANARY_RESOURCE_GROUP": emulator.resource_group,
+        "AML_CANARY_WORKSPACE": emulator.workspace,
+        "AML_CANARY_CLOUD_NAME": emulator.cloud_name,
+        "AML_CANARY_CLOUD_METADATA": json.dumps(emulator.cloud_metadata),
+        "AML_CANARY_HOME": str(home),
+    }
+
+
+def forget() -> None:
+    """Settings and the client are made once for the life of a process; these tests have several lives."""
+    settings.cache_clear()
+    client.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def installation(aml_emulator: RunningEmulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:  # noqa: F811
+    values = environment(aml_emulator, tmp_path_factory.mktemp("home"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in values.items():
+            patch.setenv(name, value)
+        forget()
+        yield values
+    forget()
+
+
+@pytest.fixture
+def emulator(installation: dict[str, str], aml_emulator: RunningEmulator) -> Iterator[RunningEmulator]:  # noqa: F811
+    """An empty workspace, and the powers over it."""
+    aml_emulator.reset()
+    yield aml_emulator
+    aml_emulator.reset()

@@ -1,0 +1,69 @@
+"""One stack for all orchestration tests: emulator, Prefect server, worker."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from azure.core.exceptions import ResourceExistsError
+
+from aml_canary.gateways.azureml.client import client
+from aml_canary.settings import settings
+from examples.demo.processes import adopt_orphans, end_orphans
+from examples.demo.stack import ROOT, Stack, running_stack
+from tests.orchestration.world import World, wait_until
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Everything running, without schedules: the tests start runs themselves."""
+    adopt_orphans()
+    with running_stack(tmp_path_factory.mktemp("stack"), ROOT / ".demo" / "cache", {}) as running:
+        running.clear_schedules()
+        yield running
+    end_orphans()
+
+
+@pytest.fixture
+def here(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process speaks to the stack's emulator too, as the gateway of the code under test and as somebody else; in this test only."""
+    for name, value in stack.env.items():
+        if name.startswith(("AML_CANARY_", "AZURE_", "REQUESTS_CA_BUNDLE")):
+            monkeypatch.setenv(name, value)
+    settings.cache_clear()
+    client.cache_clear()
+    yield
+    settings.cache_clear()
+    client.cache_clear()
+
+
+@pytest.fixture
+def world(stack: Stack, here: None, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
+    """A test's own endpoint and repository. Afterwards nothing is broken any more."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+    name = f"e{abs(hash(request.node.nodeid)) % 10**6}-{words}"[:30].strip("-")
+    yield World(stack, tmp_path, name)
+    stack.emulator.faults.clear()
+    stack.emulator.pace(pace="fast")
+    end_rollouts(stack, name)
+    wait_until(lambda: deleted(stack, name), "the endpoint is idle, and deleted")
+
+
+def end_rollouts(stack: Stack, endpoint: str) -> None:
+    """Nothing of this test is left for the guard of another: no run that may still act, no lock."""
+    query = {"flow_runs": {"tags": {"all_": [f"endpoint:{endpoint}"]}}}
+    for run in stack.prefect.call("POST", "/flow_runs/filter", query):
+        if run["state"]["type"] not in ("COMPLETED", "CANCELLED"):
+            stack.prefect.call("POST", f"/flow_runs/{run['id']}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
+    held = {"variables": {"name": {"any_": [f"aml-canary-lock-{endpoint}"]}}}
+    for variable in stack.prefect.call("POST", "/variables/filter", held):
+        stack.prefect.call("DELETE", f"/variables/{variable['id']}")
+
+
+def deleted(stack: Stack, endpoint: str) -> bool:
+    """Whether the endpoint is gone or going; not yet where Azure is still at work on it."""
+    try:
+        stack.azure.online_endpoints.begin_delete(endpoint)
+    except ResourceExistsError:
+        return False
+    return True

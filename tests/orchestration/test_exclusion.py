@@ -1,0 +1,115 @@
+"""One rollout per endpoint, one rollout per commit."""
+
+import hashlib
+import hmac
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import requests
+
+from tests.orchestration.world import World, wait_until
+
+
+def test_a_second_rollout_of_a_held_endpoint_is_refused_and_can_be_retried_when_it_is_free(world: World) -> None:
+    world.blue_is_live()
+    first = world.start_green()
+    assert world.until_asked(first) == "flight-green-10"
+    writes = len(world.writes())
+    second = world.start_green("  on_new_commit: reject\n", model="v1")
+    ended = world.end_of(second)
+    assert ended["state"]["type"] == "FAILED"
+    for part in ("EndpointBusy", world.endpoint, first, "Suspended"):
+        assert part in ended["state"]["message"]
+    assert len(world.writes()) == writes, "the second wrote nothing"
+    world.answer(first, "reject")
+    world.end_of(first)
+    world.prefect.retry(second, force=True)
+    assert world.until_asked(second) == "flight-green-10"
+
+
+def test_a_rollout_that_queues_waits_without_a_process_and_goes_on_when_the_endpoint_is_free(world: World) -> None:
+    world.blue_is_live()
+    first = world.start_green()
+    assert world.until_asked(first) == "flight-green-10"
+    writes = len(world.writes())
+    second = world.start_green(model="v1")
+    wait_until(lambda: world.prefect.state(second) == "Suspended", "the second waits")
+    assert f"waiting-for:{world.endpoint}" in world.prefect.run(second)["tags"]
+    assert len(world.writes()) == writes, "the second wrote nothing"
+    world.answer(first, "reject")
+    world.end_of(first)
+    wait_until(lambda: world.prefect.state(second) == "Suspended" and world.prefect.gate(second) == "flight-green-10", "the second goes on")
+    assert f"waiting-for:{world.endpoint}" not in world.prefect.run(second)["tags"]
+    holder = world.lock()
+    assert holder is not None
+    assert holder["run"] == second
+
+
+def test_another_commit_takes_over_from_a_failed_rollout_after_traffic_is_back_on_blue(world: World) -> None:
+    world.blue_is_live()
+    failed = world.start_green()
+    world.approve_through(failed, "flight-green-10")
+    assert world.until_asked(failed) == "full-green"
+    world.stack.emulator.faults.add("endpoint.put", name=world.endpoint, status=400, code="BadRequest", message="no")
+    world.answer(failed)
+    assert world.end_of(failed)["state"]["type"] == "FAILED"
+    assert world.traffic == {"blue": 90, "green": 10}
+    second = world.start_green(model="v2-slow")
+    assert world.until_asked(second) == "flight-green-10"
+    assert world.traffic == {"blue": 100}
+    assert world.stages(second) == [f"roll-back-{world.endpoint}", "delete-green", "create-green", "smoke-invoke-green"]
+
+
+def test_twenty_pushes_of_one_commit_make_one_run(world: World) -> None:
+    world.stack.env["AML_CANARY_REPOSITORIES"] = json.dumps({world.repository.name: world.repository.url})
+    world.stack.start_door()
+    world.restart_worker()
+    commit = world.push({"blue": 100}, {"blue": "v1"})
+    with ThreadPoolExecutor(20) as pool:
+        replies = list(pool.map(lambda _: deliver(world, commit), range(20)))
+    assert {reply.status_code for reply in replies} <= {201, 202}, [reply.text for reply in replies]
+    sync = [run for run in world.prefect.runs("sync") if run["parameters"].get("commit") == commit]
+    assert len(sync) == 1
+    assert world.end_of(sync[0]["id"])["state"]["type"] == "COMPLETED"
+    again = world.prefect.start("sync/sync", {"repository": world.repository.name, "commit": commit})
+    assert world.end_of(again)["state"]["type"] == "COMPLETED"
+    rollouts = [run for run in world.prefect.runs("canary") if run["parameters"].get("commit") == commit]
+    assert len(rollouts) == 1
+    assert world.until_asked(rollouts[0]["id"]) == "full-blue"
+
+
+def test_sync_starts_the_good_manifests_and_tells_of_the_bad_one(world: World) -> None:
+    world.push({"blue": 100}, {"blue": "v1"})
+    commit = world.repository.push({"configs/bad.canary.yml": "endpoint: {name: bad}\n"}, "one bad manifest")
+    ended = world.end_of(world.prefect.start("sync/sync", {"repository": world.repository.url, "commit": commit}))
+    assert ended["state"]["type"] == "FAILED"
+    assert "configs/bad.canary.yml: refused." in ended["state"]["message"]
+    rollouts = [run for run in world.prefect.runs("canary") if run["parameters"].get("commit") == commit]
+    assert [run["parameters"]["manifest"] for run in rollouts] == [f"configs/{world.endpoint}.canary.yml"]
+
+
+def deliver(world: World, commit: str) -> requests.Response:
+    """A push event as GitHub sends it, each with a delivery id of its own."""
+    push = {
+        "ref": "refs/heads/main",
+        "before": "0" * 40,
+        "after": commit,
+        "created": False,
+        "deleted": False,
+        "forced": False,
+        "repository": {"full_name": world.repository.name},
+        "pusher": {"name": "ada"},
+        "head_commit": {"id": commit},
+        "commits": [],
+    }
+    body = json.dumps(push).encode()
+    headers = {
+        "Content-Type": "application/json",
+        "X-GitHub-Event": "push",
+        "X-GitHub-Delivery": str(uuid.uuid4()),
+        "X-Hub-Signature-256": "sha256=" + hmac.new(world.stack.webhook_secret.encode(), body, hashlib.sha256).hexdigest(),
+    }
+    session = requests.Session()
+    session.trust_env = False
+    return session.post(f"{world.stack.door}/webhooks/github", data=body, headers=headers, timeout=60)
