@@ -4,6 +4,7 @@ Two endpoints, because one release is to end with green live and the other with 
 """
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -13,7 +14,7 @@ from types import FrameType
 from examples.demo.manifests import broken_release, first_release, good_release
 from examples.demo.processes import adopt_orphans, end_orphans
 from examples.demo.repository import Repository
-from examples.demo.stack import ROOT, is_free, running_stack
+from examples.demo.stack import ROOT, is_free, running_stack, without_settings
 from examples.demo.timeline import Timeline
 
 GOOD, BROKEN = "churn", "fraud"
@@ -28,6 +29,10 @@ def main() -> int:
     )
     parser.add_argument("--keep", action="store_true", help="stay up at the end, until Ctrl-C")
     options = parser.parse_args()
+    # The SDK reads the cloud's name from the environment while it is imported, and knows no cloud of another emulator.
+    kept = without_settings(os.environ)
+    os.environ.clear()
+    os.environ.update(kept)
     adopt_orphans()
     signal.signal(signal.SIGTERM, _interrupt)
     try:

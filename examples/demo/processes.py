@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -94,10 +94,10 @@ def children(pid: int) -> list[int]:
     return found
 
 
-def end_orphans() -> None:
-    """End every child that this process has adopted, and theirs, until there is none."""
+def end_orphans(keep: Collection[int] = ()) -> None:
+    """End every child that this process has adopted, and theirs, until there is none but those to `keep`."""
     for _ in range(50):
-        left = children(os.getpid())
+        left = [pid for pid in children(os.getpid()) if pid not in keep]
         if not left:
             return
         for pid in left:

@@ -160,9 +160,8 @@ def start_prefect(folder: Path, cache: Path, api: PrefectApi, env: Mapping[str, 
 
 def environment(folder: Path, emulator: RunningEmulator, api_url: str) -> dict[str, str]:
     """What our processes see: nothing of the caller's Prefect, Azure or aml-canary settings, all of the stack's."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AZURE", "AML_CANARY_", "IDENTITY_"))}
     return {
-        **kept,
+        **without_settings(os.environ),
         **{name: value for name, value in emulator.env().items() if name != "AZUREML_DEV_URL_MFE"},
         "AML_CANARY_SUBSCRIPTION_ID": emulator.subscription_id,
         "AML_CANARY_RESOURCE_GROUP": emulator.resource_group,
@@ -179,6 +178,11 @@ def environment(folder: Path, emulator: RunningEmulator, api_url: str) -> dict[s
         "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
     }
+
+
+def without_settings(env: Mapping[str, str]) -> dict[str, str]:
+    """An environment without what would point Prefect, Azure's SDK or us elsewhere than the stack."""
+    return {name: value for name, value in env.items() if not name.startswith(("PREFECT_", "AZURE", "AML_CANARY_", "IDENTITY_", "ARM_"))}
 
 
 def free_port() -> int:

@@ -10,10 +10,11 @@ from examples.demo.stack import ROOT
 
 
 def start_demo(folder: Path) -> "subprocess.Popen[str]":
-    """`make demo` in a folder of its own, with the Prefect database that other tests have made ready."""
+    """`make demo` in a folder of its own, with the Prefect database that other tests have made ready, and the caller's settings ignored."""
     (folder / "cache").symlink_to(ROOT / ".demo" / "cache")
+    elsewhere = {"AZUREML_CURRENT_CLOUD": "SomebodyElses", "PREFECT_API_URL": "http://127.0.0.1:1/api"}
     command = [sys.executable, "-m", "examples.demo", "--folder", str(folder)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | elsewhere, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def processes_of(folder: Path) -> list[str]:

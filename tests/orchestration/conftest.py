@@ -1,5 +1,6 @@
 """One stack for all orchestration tests: emulator, Prefect server, worker."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from azure.core.exceptions import ResourceExistsError
 
 from aml_canary.gateways.azureml.client import client
 from aml_canary.settings import settings
-from examples.demo.processes import adopt_orphans, end_orphans
+from examples.demo.processes import adopt_orphans, children, end_orphans
 from examples.demo.stack import ROOT, Stack, running_stack
 from tests.orchestration.world import World, wait_until
 
@@ -18,10 +19,11 @@ from tests.orchestration.world import World, wait_until
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Everything running, without schedules: the tests start runs themselves."""
     adopt_orphans()
+    others = children(os.getpid())
     with running_stack(tmp_path_factory.mktemp("stack"), ROOT / ".demo" / "cache", {}) as running:
         running.clear_schedules()
         yield running
-    end_orphans()
+    end_orphans(keep=others)
 
 
 @pytest.fixture
