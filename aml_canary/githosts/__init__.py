@@ -2,11 +2,17 @@
 
 from types import MappingProxyType
 
-from aml_canary.githosts import github
+from aml_canary.githosts import azuredevops, bitbucket_cloud, bitbucket_dc, gitea, github, gitlab
 from aml_canary.githosts.delivery import GitHost
 
 HOSTS: MappingProxyType[str, GitHost] = MappingProxyType(
     {
         "github": github,
+        "gitlab": gitlab,
+        "azure-devops": azuredevops,
+        "bitbucket": bitbucket_cloud,
+        "bitbucket-dc": bitbucket_dc,
+        "gitea": gitea,
+        "forgejo": gitea,
     }
 )

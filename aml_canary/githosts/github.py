@@ -1,84 +1,96 @@
-"""GitHub's push webhook: is it genuine, and what does it say.
+"""GitHub: what its webhook says, and how a commit's status and a pull request's comment are written there.
 
 https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries,
-https://docs.github.com/en/webhooks/webhook-events-and-payloads#push. Performs no I/O. May import `githosts.delivery` only.
+https://docs.github.com/en/webhooks/webhook-events-and-payloads, https://docs.github.com/en/rest/commits/statuses,
+https://docs.github.com/en/rest/issues/comments. Performs no I/O. May import its siblings `delivery`, `payload`, `signature`.
 """
 
-import hashlib
-import hmac
-import json
-import re
 from collections.abc import Iterable, Mapping
 
-from aml_canary.githosts.delivery import Forged, Ignored, NotSigned, Push, Unreadable
+from aml_canary.githosts import payload, signature
+from aml_canary.githosts.delivery import Event, FoundComment, HttpRequest, Ignored, NotSigned, PullRequest, Status
 
+API = "https://api.github.com"
 DELIVERY_HEADER = "x-github-delivery"
 EVENT_HEADER = "x-github-event"
 SIGNATURE_HEADER = "x-hub-signature-256"
 
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
-_REPOSITORY = re.compile(r"[A-Za-z0-9_.-]{1,100}/[A-Za-z0-9_.-]{1,100}")
+_PAGE = 100
+_DESCRIPTION = 140
+_REVIEWED = ("opened", "reopened", "synchronize")
 
 
-def verify(headers: Mapping[str, str], body: bytes, secrets: Iterable[str]) -> None:
-    """Returns where one of `secrets` signed exactly `body`; raises NotSigned or Forged otherwise.
-
-    Several secrets are there while one is being replaced. An empty secret never signs anything: anybody knows it.
-    """
+def verify(headers: Mapping[str, str], body: bytes, secrets: Iterable[str], now: float) -> None:  # noqa: ARG001
+    """Returns where one of `secrets` signed exactly `body`; raises NotSigned or Forged otherwise."""
     given = headers.get(SIGNATURE_HEADER, "")
     if not given:
         older = " Its SHA-1 signature is not accepted." if headers.get("x-hub-signature") else ""
         raise NotSigned(f"The delivery has no {SIGNATURE_HEADER} header.{older} Set a secret in the webhook's settings on GitHub.")
-    signatures = [b"sha256=" + hmac.digest(secret.encode(), body, hashlib.sha256).hex().encode() for secret in secrets if secret]
-    # Every one is compared, so that the time taken does not tell which of them it was.
-    if sum(hmac.compare_digest(signature, given.encode(errors="replace")) for signature in signatures) == 0:
-        raise Forged("The signature is by none of the configured secrets. Is the secret on GitHub the one in AML_CANARY_WEBHOOK_SECRETS?")
+    signature.check_sha256(given, body, secrets)
 
 
-def parse_push(headers: Mapping[str, str], body: bytes) -> Push | Ignored:
-    """What a verified delivery says. Branches are told apart by the caller; raises Unreadable."""
+def parse(headers: Mapping[str, str], body: bytes) -> tuple[Event, ...]:
+    """What a verified delivery says; raises Unreadable."""
     event = headers.get(EVENT_HEADER, "")
+    if event == "push":
+        return (_push(payload.read(body)),)
+    if event == "pull_request":
+        return (_pull_request(payload.read(body)),)
     if event == "ping":
-        return Ignored("ping: the webhook is set up.")
-    if event != "push":
-        return Ignored(f"{event[:50]!r} is not a push; this webhook needs push events only.")
-    payload = _payload(body)
-    ref, commit = _text(payload, "ref"), _text(payload, "after")
-    kind, _, branch = ref.removeprefix("refs/").partition("/")
-    if kind == "tags":
-        return Ignored(f"{branch[:200]!r} is a tag; only a branch says what shall be live.")
-    if kind != "heads" or not branch or len(branch) > 1000:
-        raise Unreadable(f"The push's 'ref' is {ref[:200]!r}: neither a branch nor a tag.")
-    if payload.get("deleted") is True or set(commit) == {"0"}:
-        return Ignored(f"Branch {branch!r} was deleted; nothing live is deleted with it.")
-    before, repository = _text(payload, "before"), _text(_object(payload, "repository"), "full_name")
-    for name, value, shape in (("after", commit, _COMMIT), ("before", before, _COMMIT), ("repository.full_name", repository, _REPOSITORY)):
-        if not shape.fullmatch(value):
-            raise Unreadable(f"The push's {name!r} is {value[:200]!r}.")
-    pusher = payload.get("pusher")
-    by = pusher.get("name") if isinstance(pusher, dict) else None
-    return Push(repository, branch, commit, before, payload.get("forced") is True, by if isinstance(by, str) else "")
+        return (Ignored("ping: the webhook is set up."),)
+    return (Ignored(f"{event[:50]!r} is not a push; this webhook needs push events, and pull request events for reviews."),)
 
 
-def _payload(body: bytes) -> dict[str, object]:
-    try:
-        payload = json.loads(body)
-    except (ValueError, RecursionError) as problem:
-        raise Unreadable("The body is not JSON, or not all of it has arrived.") from problem
-    if not isinstance(payload, dict):
-        raise Unreadable("The body is JSON, and not an object.")
-    return payload
+def _push(said: dict[str, object]) -> Event:
+    repository = payload.text(said, "repository.full_name", payload.REPOSITORY)
+    commit, before = payload.commit(said, "after"), payload.commit(said, "before")
+    return payload.push(
+        repository, payload.text(said, "ref"), commit, before, said.get("forced") is True, payload.name(said, "pusher.name")
+    )
 
 
-def _object(payload: Mapping[str, object], name: str) -> dict[str, object]:
-    value = payload.get(name)
-    if not isinstance(value, dict):
-        raise Unreadable(f"The push has no object {name!r}.")
-    return value
+def _pull_request(said: dict[str, object]) -> Event:
+    action, number = payload.text(said, "action"), payload.number(said, "number")
+    if action not in _REVIEWED:
+        return Ignored(f"Pull request {number}: {action[:50]!r} does not change what would be merged.")
+    return PullRequest(
+        payload.text(said, "repository.full_name", payload.REPOSITORY),
+        number,
+        payload.commit(said, "pull_request.head.sha"),
+        f"refs/pull/{number}/head",
+        payload.branch(said, "pull_request.base.ref"),
+        payload.name(said, "pull_request.user.login"),
+    )
 
 
-def _text(payload: Mapping[str, object], name: str) -> str:
-    value = payload.get(name)
-    if not isinstance(value, str):
-        raise Unreadable(f"The push has no text {name!r}.")
-    return value
+def status_request(api: str, token: str, status: Status) -> HttpRequest:
+    """Has the commit show this status."""
+    said = {
+        "state": status.state.value,
+        "target_url": status.url,
+        "description": payload.cut(status.description, _DESCRIPTION),
+        "context": status.context,
+    }
+    return HttpRequest("POST", f"{api}/repos/{status.repository}/statuses/{status.commit}", _headers(token), said)
+
+
+def comments_request(api: str, token: str, repository: str, number: int, page: int) -> HttpRequest:
+    """Asks for one page of a pull request's comments, the oldest first."""
+    return HttpRequest("GET", f"{api}/repos/{repository}/issues/{number}/comments?per_page={_PAGE}&page={page}", _headers(token))
+
+
+def find_comment(body: bytes, marker: str) -> FoundComment:
+    """The first comment on this page with the marker. Raises Unreadable."""
+    found = payload.rows(body)
+    return payload.first_comment(((str(payload.number(one, "id")), one.get("body")) for one in found), marker, len(found) == _PAGE)
+
+
+def comment_request(api: str, token: str, repository: str, number: int, text: str, existing: str | None) -> HttpRequest:
+    """Writes a comment to a pull request, or another text into the existing one."""
+    if existing:
+        return HttpRequest("PATCH", f"{api}/repos/{repository}/issues/comments/{existing}", _headers(token), {"body": text})
+    return HttpRequest("POST", f"{api}/repos/{repository}/issues/{number}/comments", _headers(token), {"body": text})
+
+
+def _headers(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from aml_canary.errors import Permanent, Transient
 from aml_canary.githosts import HOSTS
-from aml_canary.githosts.delivery import Forged, Ignored, NotSigned, Unreadable
+from aml_canary.githosts.delivery import Forged, Ignored, NotSigned, PullRequest, Unreadable
 from aml_canary.receiver.runs import RETRY_SECONDS, Syncs, check_ready, refuse_to_start_without_prefect
 from aml_canary.settings import Settings, settings
 
@@ -92,7 +92,7 @@ async def _readyz(_: Request) -> Response:
 async def _deliver(door: _Door, request: Request) -> Response:
     """Answers one delivery, and says in one line of the log what came of it."""
     started = time.monotonic()
-    line: dict[str, str | int | bool] = {"host": request.path_params["host"]}
+    line: dict[str, str | int | bool | None] = {"host": request.path_params["host"]}
     try:
         answer = await _take(door, request, line)
     except (NotSigned, Forged) as refused:
@@ -112,7 +112,7 @@ async def _deliver(door: _Door, request: Request) -> Response:
     return JSONResponse(answer.said, answer.status, headers)
 
 
-async def _take(door: _Door, request: Request, line: dict[str, str | int | bool]) -> _Answer:
+async def _take(door: _Door, request: Request, line: dict[str, str | int | bool | None]) -> _Answer:
     """From the first byte to the run's id; `line` learns what is known on the way."""
     host = HOSTS.get(request.path_params["host"])
     if host is None:
@@ -121,8 +121,10 @@ async def _take(door: _Door, request: Request, line: dict[str, str | int | bool]
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise _Refused(415, "Set the webhook's content type to application/json.")
     body = await _body(request)
-    host.verify(request.headers, body, door.secrets)
-    push = host.parse_push(request.headers, body)
+    host.verify(request.headers, body, door.secrets, time.time())
+    push = host.parse(request.headers, body)[0]
+    if isinstance(push, PullRequest):
+        push = Ignored("Reviews of pull requests are not set up.")
     if isinstance(push, Ignored):
         return _Answer(202, {"ignored": push.reason})
     line |= {

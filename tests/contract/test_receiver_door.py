@@ -180,7 +180,7 @@ def signature(body: bytes, secret: str = SECRET) -> str:
 
 
 def push(commit: str = "", name: str = "push", **changes: object) -> bytes:
-    payload = json.loads((SAMPLES / f"github_{name}.json").read_bytes())
+    payload = json.loads((SAMPLES / "github" / f"{name}.json").read_bytes())
     return json.dumps(payload | {"after": commit or secrets.token_hex(20)} | changes).encode()
 
 
@@ -276,10 +276,10 @@ def test_a_forged_delivery_is_no_run(sync: Sync, door: Door, signed: str) -> Non
 @pytest.mark.parametrize(
     ("event", "body", "reason"),
     [
-        ("ping", (SAMPLES / "github_ping.json").read_bytes(), "the webhook is set up"),
+        ("ping", (SAMPLES / "github" / "ping.json").read_bytes(), "the webhook is set up"),
         ("issues", b"{}", "'issues' is not a push"),
-        ("push", (SAMPLES / "github_push_tag.json").read_bytes(), "is a tag"),
-        ("push", (SAMPLES / "github_push_branch_deleted.json").read_bytes(), "was deleted"),
+        ("push", (SAMPLES / "github" / "push_tag.json").read_bytes(), "is a tag"),
+        ("push", (SAMPLES / "github" / "push_branch_deleted.json").read_bytes(), "was deleted"),
         ("push", push(ref="refs/heads/team/x"), "Branch 'team/x' is not followed; 'main' is."),
         ("push", push(repository={"full_name": "acme/other"}), "'acme/other' is not followed"),
     ],
