@@ -1,6 +1,7 @@
 """Runs the webhook door under uvicorn, with bounds on what a stranger may hold. May import `receiver.app` only.
 
-TLS is the business of what stands in front (an ingress, a tunnel); so is limiting by address.
+TLS is the business of what stands in front (an ingress, a tunnel). Whose `X-Forwarded-For` is believed, so that clients behind it
+are told apart, is uvicorn's FORWARDED_ALLOW_IPS: this machine's own, unless it says otherwise.
 """
 
 import logging
@@ -45,7 +46,7 @@ def configuration(app: Any, host: str, port: int) -> uvicorn.Config:
         log_config=None,
         access_log=False,  # the app writes one line per delivery
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=True,
         headers=[("connection", "close")],  # so the bound on the head holds for every request, not only the first
         limit_concurrency=CONNECTIONS,
         h11_max_incomplete_event_size=HEADER_BYTES,

@@ -45,7 +45,7 @@ AZURE = "Authorization: Basic OnMzY3JldC10b2tlbg==\nAccept: application/json\n\n
 RUN = "https://prefect.example.test/run/1"
 SAID = '"<!-- aml-canary review -->\\nGrün: **10 %**"'
 ADO = "https://dev.azure.com/acme/Live%20Models/_apis/git/repositories/models"
-DC = "https://bitbucket-dc.example.test/api/projects/ACME/repos/models"
+DC = "https://bitbucket-dc.example.test/api/projects/LIVE/repos/models"
 
 EXPECTED = {
     "github": [
