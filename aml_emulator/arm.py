@@ -1,6 +1,6 @@
 """The ASGI application of the control plane: route, authenticate, inject faults, log, answer.
 
-Not here: what operations do. May import: `routes`, `errors`, `faults`, `foreign`, `identity`, `wire`.
+Not here: what operations do. May import: `routes`, `errors`, `faults`, `foreign`, `identity`, `saved`, `wire`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from aml_emulator.context import Context, resource_names
 from aml_emulator.errors import AzureError
 from aml_emulator.foreign import ForeignWriter
 from aml_emulator.routes import OPEN, Match, Router
+from aml_emulator.saved import Saved
 from aml_emulator.wire import BodyTooLargeError, Json, MalformedBodyError, Reply, Request
 
 logger = logging.getLogger("aml_emulator.arm")
 # The log is for tests, and a forgotten emulator must not grow without end.
 MAX_LOG = 20_000
 STREAMED = ("blob.put",)
+READING = ("GET", "HEAD")
 LOGGED_BODIES = ("PUT", "PATCH", "POST")
 
 
@@ -45,8 +47,8 @@ class Log:
 
 
 class Arm:
-    def __init__(self, context: Context, router: Router, log: Log):
-        self.context, self.router, self.log = context, router, log
+    def __init__(self, context: Context, router: Router, log: Log, saved: Saved):
+        self.context, self.router, self.log, self.saved = context, router, log, saved
         self.foreign = ForeignWriter(context, router)
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -81,6 +83,9 @@ class Arm:
                 if reset or reply is not None:
                     return reply
             reply = await match.handler(request)
+            if request.method not in READING:
+                # Whoever has the answer may rely on it, also after a kill.
+                self.saved.write()
             if "foreign_write" in request.notes:
                 await self._foreign_write_after(request, request.notes["foreign_write"])
             return reply

@@ -49,8 +49,8 @@ class Blob:
 class Blobs:
     def __init__(self, settings: Settings):
         self.settings = settings
-        self.root = settings.folder / "blobs"
-        self.staging = settings.folder / "blocks"
+        folder = settings.state or settings.folder
+        self.root, self.staging = folder / "blobs", folder / "blocks"
         self.known: dict[str, Blob] = {}
 
     # --- for the rest of the emulator -----------------------------------------------------------------------------
@@ -59,6 +59,12 @@ class Blobs:
         self.known.clear()
         shutil.rmtree(self.root, ignore_errors=True)
         shutil.rmtree(self.staging, ignore_errors=True)
+
+    def forget_unknown(self) -> None:
+        """What lies there and is not known: blocks of an upload that never ended, or another run's without `--state`."""
+        shutil.rmtree(self.staging, ignore_errors=True)
+        if not self.known:
+            shutil.rmtree(self.root, ignore_errors=True)
 
     def sas(self) -> str:
         """A query that opens this account, shaped as a shared access signature."""

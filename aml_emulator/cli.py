@@ -33,6 +33,10 @@ def main() -> None:
 
 @main.command()
 @dir_option
+@click.option(
+    "--state", type=click.Path(path_type=Path, file_okay=False),
+    help="Keep everything here and go on with it at the next start. Without it, each start is empty.",
+)  # fmt: skip
 @click.option("--arm-port", type=int, default=0, help="Port of the control plane (TLS). 0 takes a free one.")
 @click.option("--scoring-port", type=int, default=0, help="Port of the scoring door (plain HTTP). 0 takes a free one.")
 @click.option("--ready-file", type=click.Path(path_type=Path, dir_okay=False), help="JSON facts, written once up.")
@@ -54,6 +58,7 @@ def main() -> None:
 @click.option("--until-stdin-closes", is_flag=True, help="Stop when standard input ends.")
 def start(
     folder: Path,
+    state: Path | None,
     arm_port: int,
     scoring_port: int,
     ready_file: Path | None,
@@ -66,11 +71,12 @@ def start(
     until_stdin_closes: bool,
 ) -> None:
     """Run in the foreground until SIGTERM or SIGINT."""
+    from aml_emulator.saved import StateError
     from aml_emulator.server import READY_FILE, Emulator
     from aml_emulator.settings import Settings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
-    settings = Settings(folder, pace=pace, environments=environments, arm_port=arm_port, scoring_port=scoring_port)
+    settings = Settings(folder, state, pace=pace, environments=environments, arm_port=arm_port, scoring_port=scoring_port)
     settings.environment_cache = environment_cache
     settings.subscription_id = subscription or settings.subscription_id
     settings.resource_group = resource_group or settings.resource_group
@@ -101,7 +107,10 @@ def start(
             path.unlink(missing_ok=True)
         await emulator.stop()
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except StateError as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.command()

@@ -164,7 +164,8 @@ class Deployments:
         fault = self.context.outcome_fault(request)
         runtime: Runtime = deployment.runtime
         old = deployment.properties
-        renew = not deployment.ever_succeeded or any(properties.get(k) != old.get(k) for k in MAKES_NEW_PROCESSES)
+        # No version of it runs at first, and where it did not come up again after a restart.
+        renew = runtime.spec is None or any(properties.get(k) != old.get(k) for k in MAKES_NEW_PROCESSES)
         limits, count = rules.limits(properties), int(sku["capacity"])
         answer = self.json(deployment) | {"sku": sku, "tags": tags}
 
@@ -189,6 +190,37 @@ class Deployments:
 
         self.operations.begin(operation, work, succeed, fail, fault)
         return answer, operation
+
+    def resume(self) -> set[asyncio.Task[None]]:
+        """After a restart with `--state`: whatever once came up is started again, as it was last in force."""
+        tasks: set[asyncio.Task[None]] = set()
+        for endpoint in self.store.endpoints.values():
+            for deployment in endpoint.deployments.values():
+                deployment.runtime = self.provision.runtime(deployment)
+                if deployment.ever_succeeded:
+                    tasks.add(self._resume_one(deployment))
+            self.context.routing.publish(endpoint)
+        return tasks
+
+    def _resume_one(self, deployment: Deployment) -> asyncio.Task[None]:
+        runtime, properties = deployment.runtime, deployment.properties
+        deployment.resumes_as, deployment.state = deployment.state, "Updating"
+        # So many requests may already wait for it.
+        runtime.pool.limits, runtime.pool.capacity = rules.limits(properties), deployment.capacity
+
+        async def work() -> None:
+            runtime.readiness = Readiness(*rules.probe_times(properties, "readinessProbe"))
+            spec = await self.provision.spec(runtime, properties)
+            await runtime.replace(spec, deployment.capacity, runtime.pool.limits)
+
+        def succeed() -> None:
+            deployment.state, deployment.resumes_as = deployment.resumes_as, ""
+
+        def fail() -> None:
+            deployment.state, deployment.resumes_as = "Failed", ""
+
+        operation = self.store.new_operation("deployment.update", self.id(deployment), "odidp")
+        return self.operations.begin(operation, work, succeed, fail)
 
     async def delete(self, request: Request) -> Reply:
         endpoint = self.store.endpoint(request.params["endpoint"])

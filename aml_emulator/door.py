@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections import deque
 from typing import cast
 
@@ -36,9 +37,9 @@ class Door:
         self.server: asyncio.Server | None = None
         self.sweeper: asyncio.Task[None] | None = None
 
-    async def start(self, port: int) -> int:
+    async def start(self, listener: socket.socket) -> int:
         loop = asyncio.get_running_loop()
-        self.server = await loop.create_server(lambda: Connection(self), "127.0.0.1", port, backlog=1024)
+        self.server = await loop.create_server(lambda: Connection(self), sock=listener, backlog=1024)
         self.sweeper = loop.create_task(self._sweep())
         bound: int = self.server.sockets[0].getsockname()[1]
         return bound

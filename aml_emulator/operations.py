@@ -23,6 +23,8 @@ API = "2022-02-01-preview"
 class Operations:
     def __init__(self, settings: Settings, store: Store, pace: Pace):
         self.settings, self.store, self.pace = settings, store, pace
+        # Called when an operation has ended, before anybody can see that it has.
+        self.on_end: Callable[[], None] = lambda: None
 
     def begin(
         self,
@@ -31,8 +33,9 @@ class Operations:
         succeed: Callable[[], None],
         fail: Callable[[], None],
         fault: Fault | None = None,
-    ) -> None:
+    ) -> asyncio.Task[None]:
         operation.task = asyncio.get_running_loop().create_task(self._run(operation, work, succeed, fail, fault))
+        return operation.task
 
     async def _run(
         self,
@@ -65,6 +68,7 @@ class Operations:
             operation.status, operation.error = "Failed", error_json("InternalServerError", repr(error))
         finally:
             operation.ended = now()
+            self.on_end()
 
     def url(self, operation: Operation, leaf: str = "mfeOperationsStatus") -> str:
         s = self.settings

@@ -125,6 +125,18 @@ class Powers:
 
     async def reset(self, _request: Request) -> Reply:
         """Everything gone but the emulator itself: quick, so that each test can have it."""
+        await self.end_all()
+        self.context.store.clear()
+        self.context.blobs.clear()
+        self.context.faults.remove()
+        self.context.operations.pace = Pace.named(self.context.settings.pace)
+        self.stats.clear()
+        self.stats.metrics_lag = 0.0
+        self.log.entries.clear()
+        return Reply(204)
+
+    async def end_all(self) -> None:
+        """Operations, routes and processes; the records stay."""
         store = self.context.store
         for operation in store.operations.values():
             if operation.task is not None:
@@ -134,14 +146,6 @@ class Powers:
         runtimes = [d.runtime for e in store.endpoints.values() for d in e.deployments.values() if d.runtime]
         self.context.routing.routes.clear()
         await asyncio.gather(*(runtime.close(drain=False) for runtime in runtimes))
-        store.clear()
-        self.context.blobs.clear()
-        self.context.faults.remove()
-        self.context.operations.pace = Pace.named(self.context.settings.pace)
-        self.stats.clear()
-        self.stats.metrics_lag = 0.0
-        self.log.entries.clear()
-        return Reply(204)
 
 
 def _process(runtime: Runtime, instance: Instance) -> Json:

@@ -22,8 +22,6 @@ MAX_ENDPOINTS = 100
 MAX_DEPLOYMENTS = 20
 MAX_INSTANCES = 50
 MAX_REQUEST_TIMEOUT = 180.0
-# Writes to these are refused until the operation that put them there has ended.
-BUSY = ("Creating", "Updating", "Scaling", "Deleting")
 
 
 def name(kind: str, text: str) -> None:
@@ -103,7 +101,7 @@ def weights(properties: Json, key: str) -> dict[str, int]:
 
 
 def endpoint_free(endpoint: Endpoint) -> None:
-    if endpoint.state in BUSY:
+    if endpoint.busy:
         raise errors.busy("endpoint", endpoint.name, endpoint.state)
 
 
@@ -112,7 +110,7 @@ def endpoint_free(endpoint: Endpoint) -> None:
 
 def deployment_place(endpoint: Endpoint, deployment: Deployment | None, text: str) -> None:
     """May this endpoint take a PUT of this deployment now?"""
-    if endpoint.state in BUSY:
+    if endpoint.busy:
         raise errors.endpoint_busy(endpoint.name, endpoint.state)
     if not endpoint.ever_succeeded:
         raise errors.endpoint_not_created(endpoint.name)
@@ -127,7 +125,7 @@ def deployment_place(endpoint: Endpoint, deployment: Deployment | None, text: st
 
 
 def deployment_free(deployment: Deployment) -> None:
-    if deployment.state in BUSY:
+    if deployment.busy:
         raise errors.busy("deployment", deployment.name, deployment.state)
 
 

@@ -34,14 +34,17 @@ from aml_emulator.page import Page
 from aml_emulator.powers import Powers
 from aml_emulator.routes import Handler, Router
 from aml_emulator.routing import Routing
+from aml_emulator.saved import Saved
 from aml_emulator.scoring import Scoring
 from aml_emulator.settings import Settings
 from aml_emulator.state import Store
 from aml_emulator.stats import Stats
-from aml_emulator.wire import Json, Request
+from aml_emulator.wire import Json
 
 logger = logging.getLogger("aml_emulator")
 READY_FILE = "ready.json"
+# Seconds that a start waits for deployments of the last run to come up again, before it says that it is up.
+RESUME_PATIENCE = 20.0
 
 
 class _Uvicorn(uvicorn.Server):
@@ -64,14 +67,18 @@ class Emulator:
         self.powers = Powers(self.context, self.log, stats)
         self.page = Page(self.context, self.log, stats)
         self.door = Door(Scoring(routing, stats, faults))
-        self.arm = Arm(self.context, Router(self._handlers()), self.log)
+        self.saved = Saved(settings, store, blobs)
+        operations.on_end = self.saved.write
+        self.endpoints = Endpoints(self.context)
+        self.deployments = Deployments(self.context, self.endpoints)
+        self.arm = Arm(self.context, Router(self._handlers()), self.log, self.saved)
         self._server: _Uvicorn | None = None
         self._serving: asyncio.Task[None] | None = None
 
     def _handlers(self) -> dict[str, Handler]:
         context = self.context
-        endpoints, assets = Endpoints(context), Assets(context.settings, context.store, context.blobs)
-        deployments, operations, identity = Deployments(context, endpoints), context.operations, context.identity
+        endpoints, deployments, operations, identity = self.endpoints, self.deployments, context.operations, context.identity
+        assets = Assets(context.settings, context.store, context.blobs)
         powers, blobs, monitor = self.powers, context.blobs, Monitor(context, self.powers.stats)
         return {
             "endpoint.list": endpoints.list,
@@ -133,19 +140,21 @@ class Emulator:
         }
 
     async def start(self) -> None:
-        """Returns when both doors are open."""
+        """Returns when both doors are open, and what `--state` kept is back."""
         settings = self.settings
         settings.folder.mkdir(parents=True, exist_ok=True)
-        for leftover in ("blobs", "blocks", "deployments"):
-            shutil.rmtree(settings.folder / leftover, ignore_errors=True)
-        _, context = tls.make_bundle(settings.folder)
+        self.saved.open()
+        self.context.blobs.forget_unknown()
+        shutil.rmtree(settings.folder / "deployments", ignore_errors=True)
+        context = tls.make_bundle(settings.folder, self.saved.authority)
         # With the protocol named, asyncio turns Nagle's algorithm off; without, each answer would wait 40 ms for an ACK.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", settings.arm_port))
+        _bind(listener, settings.arm_port, settings.last_ports[0])
         listener.listen(512)
         settings.arm_port = listener.getsockname()[1]
-        settings.scoring_port = await self.door.start(settings.scoring_port)
+        door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        _bind(door, settings.scoring_port, settings.last_ports[1])
+        settings.scoring_port = await self.door.start(door)
         config = uvicorn.Config(
             self.arm, http="httptools", loop="none", lifespan="off", ws="none", log_config=None, access_log=False,
             log_level="warning", server_header=False, proxy_headers=False, timeout_keep_alive=75,
@@ -160,10 +169,16 @@ class Emulator:
                 self._serving.result()
                 raise RuntimeError("the control plane did not start")
             await asyncio.sleep(0.005)
+        self.saved.write()
+        if resuming := self.deployments.resume():
+            await asyncio.wait(resuming, timeout=RESUME_PATIENCE)
 
     async def stop(self) -> None:
+        self.saved.freeze()
         await self.door.stop()
-        await self.powers.reset(Request("POST", "/_emulator/reset", {}, {}, _nothing))
+        await self.powers.end_all()
+        if self.settings.state is None:
+            self.context.blobs.clear()
         if self._server is not None and self._serving is not None:
             # Clients keep their connections open; there is nothing left that they could be waiting for.
             self._server.should_exit = self._server.force_exit = True
@@ -199,5 +214,13 @@ class Emulator:
         os.replace(partial, path)
 
 
-async def _nothing() -> None:
-    return None
+def _bind(listener: socket.socket, wanted: int, last: int) -> None:
+    """To the port that was asked for, else to the last run's, else to any."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", wanted or last))
+    except OSError as error:
+        if wanted or not last:
+            raise OSError(error.errno, f"port {wanted} of 127.0.0.1: {error.strerror}") from None
+        logger.warning("port %d of the last run is in use: taking another one, so the addresses change", last)
+        listener.bind(("127.0.0.1", 0))

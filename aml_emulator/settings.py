@@ -16,6 +16,8 @@ CONTAINER = f"azureml-blobstore-{WORKSPACE_GUID}"
 @dataclass(slots=True)
 class Settings:
     folder: Path
+    # Where state is kept over restarts; None keeps none.
+    state: Path | None = None
     subscription_id: str = "11111111-1111-4111-8111-111111111111"
     resource_group: str = "aml-emulator"
     workspace: str = "aml-emulator"
@@ -28,7 +30,9 @@ class Settings:
     environment_cache: Path | None = None
     arm_port: int = 0
     scoring_port: int = 0
-    # Signs bearer tokens and storage URLs; never leaves the process.
+    # Of the run before this one: taken again where none was asked for and they are free.
+    last_ports: tuple[int, int] = (0, 0)
+    # Signs bearer tokens and storage URLs; leaves the process only into the file of `--state`.
     signing_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     @property

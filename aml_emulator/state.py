@@ -16,6 +16,10 @@ from typing import Any
 
 from aml_emulator.wire import Json
 
+# Writes to a resource in one of these are refused until the operation that put it there has ended.
+BUSY = ("Creating", "Updating", "Scaling", "Deleting")
+# Operations that are remembered; a forgotten emulator must not grow without end.
+MAX_OPERATIONS = 500
 ZERO_TIME = "0001-01-01T00:00:00+00:00"
 
 
@@ -74,8 +78,14 @@ class Deployment:
     system: SystemData = field(default_factory=SystemData)
     operation: Operation | None = None
     runtime: Any = None
+    # While its processes are started again after a restart: the state it comes back to.
+    resumes_as: str = ""
     # Answers to the next reads after a write, when a fault asked for stale ones.
     stale: list[Json] = field(default_factory=list)
+
+    @property
+    def busy(self) -> bool:
+        return self.state in BUSY
 
     @property
     def capacity(self) -> int:
@@ -97,6 +107,10 @@ class Endpoint:
     deployments: dict[str, Deployment] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=lambda: {"Primary": new_key(), "Secondary": new_key()})
     stale: list[Json] = field(default_factory=list)
+
+    @property
+    def busy(self) -> bool:
+        return self.state in BUSY
 
     @property
     def traffic(self) -> dict[str, int]:
@@ -155,8 +169,14 @@ class Store:
 
     def new_operation(self, kind: str, target: str, prefix: str) -> Operation:
         operation = Operation(f"{prefix}:{uuid.uuid4()}:{uuid.uuid4()}", kind, target)
-        self.operations[operation.id.lower()] = operation
+        self.keep_operation(operation)
         return operation
+
+    def keep_operation(self, operation: Operation) -> None:
+        self.operations[operation.id.lower()] = operation
+        if len(self.operations) > MAX_OPERATIONS:
+            oldest = next((key for key, one in self.operations.items() if not one.active), None)
+            self.operations.pop(oldest or "", None)
 
     def clear(self) -> None:
         self.endpoints.clear()

@@ -13,14 +13,19 @@ import certifi
 import trustme
 
 
-def make_bundle(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """Writes ca.pem and ca-bundle.pem (public CAs and ours); gives the bundle and the server's context."""
+def new_authority() -> str:
+    """A certificate authority with its private key, as PEM."""
     authority = trustme.CA(organization_name="aml-emulator")
+    return (authority.cert_pem.bytes() + authority.private_key_pem.bytes()).decode()
+
+
+def make_bundle(folder: Path, authority_pem: str) -> ssl.SSLContext:
+    """Writes ca.pem and ca-bundle.pem (public CAs and ours); gives the server's context."""
+    authority = trustme.CA.from_pem(authority_pem.encode(), authority_pem.encode())
     leaf = authority.issue_cert("127.0.0.1", "localhost", "::1")
     own = authority.cert_pem.bytes()
     (folder / "ca.pem").write_bytes(own)
-    bundle = folder / "ca-bundle.pem"
-    bundle.write_bytes(Path(certifi.where()).read_bytes() + b"\n" + own)
+    (folder / "ca-bundle.pem").write_bytes(Path(certifi.where()).read_bytes() + b"\n" + own)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     key_file = folder / "server.pem"
@@ -29,4 +34,4 @@ def make_bundle(folder: Path) -> tuple[Path, ssl.SSLContext]:
         file.write(leaf.private_key_and_cert_chain_pem.bytes())
     context.load_cert_chain(key_file)
     key_file.unlink()
-    return bundle, context
+    return context
