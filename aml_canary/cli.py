@@ -129,7 +129,7 @@ def run(path: Path, repository: str | None, form: str) -> None:
 
     _insist_on_prefect()
     order = committed_order(path, repository)
-    started = start_rollout(order.repository, order.commit, order.manifest.path, order.endpoint)
+    started = start_rollout(order)
     if form == "json":
         click.echo(json.dumps({"run": started.id, "name": started.name, "url": started.url, "commit": order.commit}))
     else:
@@ -157,6 +157,27 @@ def status(endpoints: tuple[str, ...], form: str) -> None:
         click.echo(f"{live.name}: {held.get(live.name, 'no rollout')}\n{live_table(live)}\n")
     if not found:
         click.echo("There is no endpoint in the workspace.")
+
+
+@main.command()
+@click.argument("endpoint")
+@_failing_plainly
+def unquarantine(endpoint: str) -> None:
+    """Let sync start again what was judged bad or rejected on ENDPOINT."""
+    from dataclasses import replace
+
+    from aml_canary.gateways import prefect_history
+
+    _insist_on_prefect()
+    orders = prefect_history.quarantine_of(endpoint)
+    barred = [entry for entry in orders.values() if not entry.lifted]
+    for entry in barred:
+        click.echo(f"Commit {entry.commit[:12]} was in quarantine: {entry.why}")
+    if not barred:
+        click.echo(f"Nothing is in quarantine on {endpoint}.")
+        return
+    prefect_history.set_quarantine(endpoint, {order: replace(entry, lifted=True) for order, entry in orders.items()})
+    click.echo("Lifted. The next sync starts what the branch wants.")
 
 
 @main.command()

@@ -9,6 +9,7 @@
         * ForeignChange    somebody else changed the endpoint while this rollout was at work
         * SmokeFailed      the canary answered its smoke requests wrongly
         * RolloutRejected  a person said no
+        * Superseded       a newer commit takes the rollout's place
 
 Whether a failure is Transient or Permanent is decided where the world is touched (`gateways`); one retry
 policy (`tasks.retry`) obeys. Original errors are chained as causes, so that a reader of the log finds them.
@@ -53,6 +54,14 @@ class SmokeFailed(Permanent):
 
 class RolloutRejected(Permanent):
     """A person answered a gate with reject."""
+
+    state = "Rejected"
+
+
+class Superseded(Permanent):
+    """A newer commit takes the place of this rollout."""
+
+    state = "Superseded"
 
 
 class ManifestRefused(Permanent):

@@ -1,14 +1,16 @@
 """Everything that differs between one installation and another, read from the environment once.
 
-Real Azure differs from an emulator only here: cloud metadata, credential variables, CA bundle. May import pydantic only.
+Real Azure differs from an emulator only here: cloud metadata, credential variables, CA bundle. May import pydantic and `domain`.
 """
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+
+from aml_canary.domain.freeze import Window
 
 
 class Settings(BaseSettings):
@@ -33,6 +35,13 @@ class Settings(BaseSettings):
     manifests: str = Field("configs", description="Folder in the repository below which manifests are looked for.")
     webhook_secrets: tuple[SecretStr, ...] = Field(
         (), description="Secrets of the git host's webhook; several while one is being replaced."
+    )
+
+    prune: Literal["confirm", "report"] = Field(
+        "confirm", description="An endpoint whose manifest is no longer in git: ask whether to delete it, or only say so."
+    )
+    freeze: tuple[Window, ...] = Field(
+        (), description='Freeze windows of all endpoints, such as [{"start": "Fri 16:00", "end": "Mon 08:00"}].'
     )
 
     home: Path = Field(Path.home() / ".aml-canary", description="Where git mirrors are kept. May be deleted at any time.")

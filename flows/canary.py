@@ -11,43 +11,59 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed
 
+from aml_canary.domain.following import OUTDATED
 from aml_canary.domain.report import outcome
 from aml_canary.domain.steps import label
-from aml_canary.errors import AmlCanaryError, RolloutRejected
+from aml_canary.errors import AmlCanaryError, RolloutRejected, SmokeFailed, Superseded
 from tasks.ask import ask_before, insist_on_progress
-from tasks.lock import holder_of, release_endpoint, take_endpoint
+from tasks.following import end_quarantine, overtaken, quarantine, quickest, wait_out_freeze
+from tasks.lock import give_way, holder_of, release_endpoint, take_endpoint
 from tasks.reading import look, observe, publish_plan, read_order
 from tasks.stages import carry_out, roll_back
+from tasks.starting import start_dependents
 
 
 @flow(name="canary", retries=0, persist_result=False)
-def canary(repository: str, commit: str, manifest: str) -> State[Any]:
+def canary(repository: str, commit: str, manifest: str, following: bool = False) -> State[Any]:
     """Bring one endpoint to what its manifest says at a commit, a stage at a time, asking where the manifest says so.
 
     Args:
         repository: The git repository: its name in the settings, or its URL.
         commit: Full commit id; it is pinned for the whole run.
         manifest: Path of the manifest, a file or a folder, in the repository.
+        following: The branch is followed: do nothing where it has moved on to something else. Sync says so; by hand, a commit is a commit.
     """
     order = read_order(repository, commit, manifest)
-    holder = take_endpoint(holder_of(order), order.manifest.rollout.on_new_commit)
+    holder = holder_of(order)
+    if following and (why := overtaken(order, holder)):
+        return Completed(name=OUTDATED, message=why)
+    holder = take_endpoint(holder, order.manifest.rollout.on_new_commit)
     done: list[str] = []
     try:
+        order = quickest(order, holder) if following else order
         planned = publish_plan(order)
         while (left := look(order)).plan.steps:
             step = left.plan.steps[0]
             insist_on_progress(step, done)
+            give_way(holder)
+            wait_out_freeze(order)
             ask_before(step, order, left, holder)
             carry_out(step, order, left, holder)
             done.append(label(step))
-    except RolloutRejected as rejected:
+    except (RolloutRejected, Superseded) as stopped:
         back = roll_back(order.endpoint, holder)
+        if isinstance(stopped, RolloutRejected):
+            quarantine(order, f"it was rejected: {stopped}.")
         release_endpoint(holder)
-        return Cancelled(name="Rejected", message=f"{rejected}. {back}")
-    except AmlCanaryError:
+        return Cancelled(name=stopped.state, message=f"{stopped}. {back}")
+    except AmlCanaryError as failed:
         # Kept otherwise: a failed stage can be retried, and until then nothing else touches the endpoint.
         if order.manifest.rollout.on_failure == "rollback":
             roll_back(order.endpoint, holder)
+        if isinstance(failed, SmokeFailed):
+            quarantine(order, f"it was judged bad: {failed}")
         raise
+    end_quarantine(order)
     release_endpoint(holder)
+    start_dependents(order)
     return Completed(name="Promoted" if planned else "Unchanged", message=outcome(observe(order.endpoint), planned))

@@ -1,7 +1,7 @@
-"""From git to rollouts: which endpoints differ from what a commit says, and a `canary` run for each of them.
+"""From git to rollouts: which endpoints differ from their manifests at the branch's head, and a rollout for each.
 
-Started by a push (the webhook door) or on a schedule, it does the same; so a lost push costs one interval. It changes nothing on Azure.
-May import prefect, `tasks` and `aml_canary.domain`.
+A push starts it, and a schedule does the same; so a lost push costs one interval, and a late or doubled one nothing. It changes nothing on
+Azure, but for drift that a manifest wants healed. May import prefect, `tasks` and `aml_canary.domain`.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from tasks.reading import find_manifests
-from tasks.starting import start_if_different
+from tasks.starting import prune, read_orders, start_in_order
 
 
 @flow(name="sync", retries=0, persist_result=False)
@@ -20,9 +20,10 @@ def sync(repository: str, commit: str = "") -> State[Any]:
 
     Args:
         repository: The git repository: its name in the settings, or its URL.
-        commit: Commit id or branch; nothing means the head of the branch in the settings.
+        commit: The commit that a push told of, so that it is waited for; what is applied is the head of the branch in the settings.
     """
-    found, manifests = find_manifests(repository, commit)
-    results = [start_if_different(repository, found, manifest) for manifest in manifests]
-    told = "\n".join(text for _, text in results) or f"There is no manifest at {found[:12]} where AML_CANARY_MANIFESTS says."
+    head, manifests = find_manifests(repository, commit)
+    orders, refused = read_orders(repository, head, manifests)
+    results = [*refused, *start_in_order(orders), *prune(repository, orders, manifests, readable=not refused)]
+    told = "\n".join(text for _, text in results) or f"There is no manifest at {head[:12]} where AML_CANARY_MANIFESTS says."
     return Completed(message=told) if all(fine for fine, _ in results) else Failed(message=told)

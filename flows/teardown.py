@@ -18,11 +18,12 @@ from tasks.stages import delete_endpoint
 
 
 @flow(name="teardown", retries=0, persist_result=False)
-def teardown(endpoint: str) -> State[Any]:
+def teardown(endpoint: str, because: str = "") -> State[Any]:
     """Delete an endpoint and every deployment in it.
 
     Args:
         endpoint: Name of the endpoint.
+        because: Why, for whoever is asked.
     """
     holder = take_endpoint(holder_for_teardown(endpoint), "reject")
     live = observe(endpoint)
@@ -30,7 +31,7 @@ def teardown(endpoint: str) -> State[Any]:
         release_endpoint(holder)
         return Completed(name="Unchanged", message=f"There is no endpoint {endpoint}.")
     try:
-        ask_before_teardown(live)
+        ask_before_teardown(live, because)
     except RolloutRejected as rejected:
         release_endpoint(holder)
         return Cancelled(name="Rejected", message=f"{rejected}. Nothing was deleted.")

@@ -30,11 +30,12 @@ def ask_before(step: Step, order: Order, left: Left, holder: Holder) -> None:
     require_approval(label(step), now, form, approvals.timeout_hours * 3600)
 
 
-def ask_before_teardown(live: Observed) -> None:
+def ask_before_teardown(live: Observed, because: str) -> None:
     """Have a person approve the end of an endpoint. Raises RolloutRejected."""
     step, approvals = DeleteEndpoint(), Approvals()
     now = shown("teardown", step, live)
     form = gate_form(step, Plan((step,)), live, approvals, [], "none", stale_reasons(label(step), now))
+    form = f"{because}\n\n{form}" if because else form
     require_approval(label(step), now, form, approvals.timeout_hours * 3600)
 
 

@@ -3,14 +3,22 @@
 May import prefect, `aml_canary.errors`, `aml_canary.gateways` and the other tasks.
 """
 
+from datetime import UTC, datetime
+
 from prefect.logging import get_run_logger
 
 from aml_canary.errors import Permanent
-from aml_canary.gateways import prefect_db
+from aml_canary.gateways import prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
 from tasks.lock import release_endpoint
 from tasks.retry import retried
 from tasks.stages import roll_back
+
+
+@retried("thaw")
+def go_on_after_freeze() -> tuple[str, ...]:
+    """Resume the rollouts whose freeze is over; their names."""
+    return prefect_history.thaw(datetime.now(UTC))
 
 
 @retried("find-held-endpoints")
@@ -22,6 +30,10 @@ def endpoints_held() -> tuple[Holder, ...]:
 def make_safe(holder: Holder) -> tuple[bool, str]:
     """Traffic back and lock released, if the rollout was given up. Returns whether all is well, and what was done, if anything."""
     state = prefect_db.run_state(holder.run)
+    if state.type == "PAUSED" and (commit := prefect_history.asked_to_give_way(holder.run)):
+        # Asked in the moment between its last look and its suspension.
+        prefect_history.ask_to_give_way(holder.run, commit)
+        state = prefect_db.run_state(holder.run)
     if state.type == "COMPLETED":
         release_endpoint(holder)
         return True, f"{holder.endpoint}: released, its rollout had ended."

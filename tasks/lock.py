@@ -12,9 +12,10 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
 from aml_canary.domain.order import Order
-from aml_canary.errors import EndpointBusy
-from aml_canary.gateways import prefect_db
+from aml_canary.errors import EndpointBusy, Superseded
+from aml_canary.gateways import prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
+from aml_canary.gateways.prefect_history import ORDER_TAG
 from tasks.retry import retried
 from tasks.stages import roll_back
 
@@ -23,7 +24,8 @@ _LONGEST_QUEUE_SECONDS = 14 * 24 * 3600
 
 def holder_of(order: Order) -> Holder:
     """This flow run, as the holder of the order's endpoint. Gives the run its name and tag on the way."""
-    prefect_db.name_run(str(flow_run.id), f"{order.endpoint}@{order.commit[:7]}", f"endpoint:{order.endpoint}")
+    tags = (f"endpoint:{order.endpoint}", f"{ORDER_TAG}{order.digest}")
+    prefect_db.name_run(str(flow_run.id), f"{order.endpoint}@{order.commit[:7]}", *tags)
     return Holder(order.endpoint, str(flow_run.id), order.commit, order.manifest.path)
 
 
@@ -36,10 +38,13 @@ def holder_for_teardown(endpoint: str) -> Holder:
 def take_endpoint(wanted: Holder, on_busy: str) -> Holder:
     """Hold the endpoint for this run.
 
-    A rollout that is alive keeps it: `on_busy` "reject" raises EndpointBusy, "queue" suspends this run until the endpoint is free. From a
-    rollout that is not alive it is taken: of the same commit to go on where it was, of another after its traffic was put back.
+    A rollout that is alive keeps it: `on_busy` "reject" raises EndpointBusy, "queue" suspends this run until the endpoint is free, "supersede"
+    has a rollout of another commit give way first. From a rollout that is not alive it is taken: of the same commit to go on where it was,
+    of another after its traffic was put back.
     """
     other = try_lock(wanted)
+    if other is not None and on_busy == "supersede" and other.commit not in ("", wanted.commit):
+        supersede(other, wanted)
     if other is not None and prefect_db.run_state(other.run).alive:
         _wait_or_refuse(wanted, other, on_busy)
     prefect_db.mark_waiting(wanted.run, wanted.endpoint, waiting=False)
@@ -55,7 +60,7 @@ def take_endpoint(wanted: Holder, on_busy: str) -> Holder:
 
 def _wait_or_refuse(wanted: Holder, other: Holder, on_busy: str) -> NoReturn:
     state = prefect_db.run_state(other.run)
-    if on_busy != "queue":
+    if on_busy == "reject":
         raise EndpointBusy(
             f"Endpoint {wanted.endpoint} is held by flow run {other.run} ({state.name}, commit {other.commit[:12]}). "
             "Retry when it has ended, or cancel it first; rollout.on_new_commit: queue waits instead."
@@ -64,6 +69,20 @@ def _wait_or_refuse(wanted: Holder, other: Holder, on_busy: str) -> NoReturn:
     get_run_logger().info("Waiting until flow run %s gives up endpoint %s.", other.run, wanted.endpoint)
     suspend_flow_run(key=f"queue-{uuid4().hex[:6]}", timeout=_LONGEST_QUEUE_SECONDS)
     raise AssertionError("a suspended run starts from its first line when it is resumed")
+
+
+def give_way(holder: Holder) -> None:
+    """Raise Superseded where a newer commit wants this rollout's place. Asked before each step, because a step is not interrupted."""
+    commit = prefect_history.asked_to_give_way(holder.run)
+    if commit:
+        raise Superseded(f"Commit {commit[:12]} takes its place")
+
+
+@retried("supersede")
+def supersede(other: Holder, by: Holder) -> None:
+    """Have another commit's rollout give way: at once where it waits for an answer, before its next step where it is at work."""
+    if prefect_db.run_state(other.run).alive:
+        prefect_history.ask_to_give_way(other.run, by.commit)
 
 
 @retried("take-endpoint")

@@ -28,11 +28,16 @@ def read_order(repository: str, commit: str, manifest: str) -> Order:
 
 
 @retried("find-manifests")
-def find_manifests(repository: str, ref: str) -> tuple[str, tuple[str, ...]]:
-    """The full commit id behind a commit or branch ("": the settings' branch), and the paths of all manifests at that commit."""
+def find_manifests(repository: str, heard_of: str = "") -> tuple[str, tuple[str, ...]]:
+    """The commit at the head of the settings' branch, and the paths of all manifests there.
+
+    Another one than the commit that was `heard_of` is newer, or what the branch was put back to; either way it is what git wants now.
+    """
     mirror = mirror_of(repository)
-    commit = mirror.resolve(ref or settings().branch)
-    return commit, discover(GitTree(mirror, commit), settings().manifests)
+    if heard_of:
+        mirror.resolve(heard_of)
+    head = mirror.resolve(settings().branch)
+    return head, discover(GitTree(mirror, head), settings().manifests)
 
 
 @retried("observe")

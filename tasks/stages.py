@@ -27,7 +27,7 @@ from aml_canary.domain.steps import (
 )
 from aml_canary.errors import SmokeFailed
 from aml_canary.gateways import azureml
-from aml_canary.gateways.git import checked_out, mirror_of
+from aml_canary.gateways.git import checked_out, mirror_of, shown_address
 from aml_canary.gateways.prefect_db import Holder
 from aml_canary.gateways.scoring import score
 from tasks.evidence import keep_smoke
@@ -62,7 +62,8 @@ def _by_step(parameters: dict[str, Any]) -> str:
 @retried(_by_step)
 def create_endpoint(step: CreateEndpoint, order: Order, left: Left) -> None:  # noqa: ARG001 -- the step gives the run its name
     """Create the endpoint, without traffic."""
-    azureml.create_endpoint(left.wanted.stage.endpoint, order.commit)
+    facts = Facts(repository=shown_address(order.repository), commit=order.commit, manifest=order.manifest.path)
+    azureml.create_endpoint(left.wanted.stage.endpoint, facts)
 
 
 @retried(_by_step)
@@ -113,6 +114,7 @@ def smoke_invoke(step: SmokeInvoke, order: Order, left: Left) -> None:
 def shift_traffic(step: ShiftTraffic, order: Order, left: Left, holder: Holder) -> None:
     """Set the weights, and the facts of this rollout with them."""
     facts = Facts(
+        repository=shown_address(order.repository),
         commit=order.commit,
         manifest=order.manifest.path,
         run=holder.run,

@@ -28,7 +28,7 @@ def after(step: Step, live: Observed, wanted: Wanted) -> Observed:
         case CreateDeployment(name):
             return replace(live, deployments={**live.deployments, name: made(name, wanted)})
         case Scale(name, _, count):
-            scaled = replace(live.deployments[name], instance_count=count)
+            scaled = replace(live.deployments[name], instance_count=count, applied_count=count)
             return replace(live, deployments={**live.deployments, name: scaled})
         case SmokeInvoke():
             return live
@@ -45,4 +45,7 @@ def after(step: Step, live: Observed, wanted: Wanted) -> Observed:
 def made(name: str, wanted: Wanted) -> ObservedDeployment:
     """The deployment as it is right after it was created."""
     deployment = wanted.stage.deployments[name]
-    return ObservedDeployment(name, "Succeeded", deployment.instance_count, deployment.instance_type, wanted.fingerprints[name], "new")
+    count = deployment.instance_count
+    return ObservedDeployment(
+        name, "Succeeded", count, deployment.instance_type, wanted.fingerprints[name], created_at="new", applied_count=count
+    )

@@ -10,6 +10,7 @@ from aml_canary.domain.observed import Facts, Weights
 
 PREFIX = "aml-canary."
 FINGERPRINT = PREFIX + "fingerprint"
+INSTANCES = PREFIX + "instances"
 
 
 def weights_text(weights: Weights) -> str:
@@ -26,6 +27,7 @@ def weights_from_text(text: str) -> dict[str, int]:
 def to_tags(facts: Facts) -> dict[str, str]:
     """All of a rollout's tags, empty ones included, so that a later rollout leaves nothing of an earlier one behind."""
     values = {
+        "repository": facts.repository,
         "commit": facts.commit,
         "manifest": facts.manifest,
         "run": facts.run,
@@ -46,6 +48,7 @@ def from_tags(tags: Mapping[str, str]) -> Facts:
 
     rollbacks = of("rollbacks")
     return Facts(
+        repository=of("repository"),
         commit=of("commit"),
         manifest=of("manifest"),
         run=of("run"),

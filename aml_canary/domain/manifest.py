@@ -129,15 +129,29 @@ class Retire(Frozen):
     delete: bool = True
 
 
+class Freeze(Frozen):
+    """A time in which nothing is started or promoted: `Fri 16:00` to `Mon 08:00`, or `2026-12-20T18:00` to `2027-01-02T06:00`."""
+
+    start: str
+    end: str
+    zone: str = "UTC"
+
+
 class Rollout(Frozen):
-    """How to get there. `steps` are the canary's percentages of live traffic on the way; the manifest's own traffic is always the last."""
+    """How to get there. `steps` are the canary's percentages of live traffic on the way; the manifest's own traffic is always the last.
+
+    `depends_on` names endpoints of the same repository that have to be as git wants them before this one's rollout starts.
+    """
 
     steps: tuple[Annotated[int, Field(ge=1, le=100)], ...] = (10,)
     smoke: Smoke = Smoke()
     approvals: Approvals = Approvals()
     retire: Retire = Retire()
     on_failure: Literal["hold", "rollback"] = "hold"
-    on_new_commit: Literal["queue", "reject"] = "queue"
+    on_new_commit: Literal["supersede", "queue", "reject"] = "supersede"
+    drift: Literal["report", "heal"] = "report"
+    freeze: tuple[Freeze, ...] = ()
+    depends_on: tuple[str, ...] = ()
 
 
 class Stage(Frozen):

@@ -15,6 +15,7 @@ class ObservedDeployment:
 
     `state` is Azure's provisioningState, `created_at` Azure's own word for when. `fingerprint` is what this project wrote on it when it
     created it, and None where somebody else did; then `instance_type` and `model` (`name:version`) are all there is to compare.
+    `applied_count` is the instance count that this project wrote last; another one now is an autoscaler's, or somebody's.
     """
 
     name: str
@@ -24,6 +25,7 @@ class ObservedDeployment:
     fingerprint: str | None = None
     created_at: str | None = None
     model: str | None = None
+    applied_count: int | None = None
 
     @property
     def identity(self) -> str:
@@ -44,6 +46,7 @@ class Facts:
     times traffic was put back, over the endpoint's life.
     """
 
+    repository: str = ""
     commit: str = ""
     manifest: str = ""
     run: str = ""

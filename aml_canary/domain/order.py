@@ -3,8 +3,10 @@
 It is read once and pinned to its commit for the whole run. May import `domain` only.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aml_canary.domain.fingerprint import fingerprint
 from aml_canary.domain.manifest import Manifest
@@ -16,13 +18,19 @@ from aml_canary.domain.tree import Tree
 
 @dataclass(frozen=True)
 class Order:
-    """A manifest at a commit. `repository` is its name in the settings, or its URL; `bodies` are the smoke requests' files."""
+    """A manifest at a commit. `repository` is its name in the settings, or its URL; `bodies` are the smoke requests' files.
+
+    `digest` is the same for the same order, whatever the commit. `rollback`: this is the way back to what was promoted before (`as_rollback`).
+    """
 
     repository: str
     commit: str
     manifest: Manifest
     stages: tuple[Wanted, ...]
     bodies: Mapping[str, bytes]
+
+    digest: str
+    rollback: bool = False
 
     @property
     def endpoint(self) -> str:
@@ -46,7 +54,27 @@ def order_of(manifest: Manifest, tree: Tree, repository: str, commit: str) -> Or
         for stage in manifest.stages
     )
     bodies = {request.file: tree.read(request.file) or b"" for request in manifest.rollout.smoke.requests}
-    return Order(repository, commit, manifest, stages, bodies)
+    return Order(repository, commit, manifest, stages, bodies, _digest(manifest, stages, bodies))
+
+
+def _digest(manifest: Manifest, stages: tuple[Wanted, ...], bodies: Mapping[str, bytes]) -> str:
+    """Twelve hex digits for all that git says about the endpoint, the content of files included, their places apart."""
+    said = {
+        "stages": [stage.stage.model_dump(mode="json", exclude={"file"}) for stage in stages],
+        "rollout": manifest.rollout.model_dump(mode="json"),
+        "fingerprints": [dict(stage.fingerprints) for stage in stages],
+        "bodies": {file: hashlib.sha256(body).hexdigest() for file, body in bodies.items()},
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def as_rollback(order: Order) -> Order:
+    """The order as the quickest safe way: smoke requests, then all traffic at once, nobody asked before; it was approved when it was new."""
+    approvals = order.manifest.rollout.approvals
+    asked = approvals.model_copy(update={"before": tuple(gate for gate in approvals.before if gate == "retire")})
+    rollout = order.manifest.rollout.model_copy(update={"steps": (), "approvals": asked})
+    manifest = order.manifest.model_copy(update={"rollout": rollout})
+    return replace(order, manifest=manifest, stages=tuple(replace(stage, steps=()) for stage in order.stages), rollback=True)
 
 
 def what_is_left(order: Order, live: Observed, smoked: Iterable[str] = ()) -> Left:

@@ -79,7 +79,7 @@ def plan(wanted: Wanted, live: Observed, smoked: Iterable[str] = ()) -> Plan:
         if not serving and (differences or not there.healthy):
             made.append(name)
             steps += [DeleteDeployment(name, retire=False), CreateDeployment(name)]
-        elif there.instance_count != deployment.instance_count and there.fingerprint is not None:
+        elif there.fingerprint is not None and deployment.instance_count not in (there.instance_count, there.applied_count):
             step = Scale(name, there.instance_count, deployment.instance_count)
             # Capacity is taken away only after the traffic that used it has gone.
             losing = step.after < step.before and final.get(name, 0) < live.traffic.get(name, 0)
@@ -223,6 +223,11 @@ def _remarks(wanted: Wanted, live: Observed, leaving: list[str]) -> Iterable[str
             yield (
                 f"{name} was not created by a rollout: its code and files could not be compared and are taken to be the manifest's, "
                 f"and its {there.instance_count} instances are left alone."
+            )
+        elif there is not None and there.applied_count == wanted.stage.deployments[name].instance_count != there.instance_count:
+            yield (
+                f"{name} has {there.instance_count} instances, the manifest says {there.applied_count} as it did before: "
+                "left alone, because an autoscaler may have changed it."
             )
     if leaving and not wanted.retire:
         yield f"{', '.join(leaving)}: not in the manifest, kept because rollout.retire.delete is false."

@@ -98,6 +98,12 @@ def plan_report(endpoint: str, plan: Plan, live: Observed, approvals: Approvals)
     return "\n\n".join([f"# Plan for {endpoint}", plan_table(plan.steps, approvals), *remarks, "## Live now", live_table(live)])
 
 
+def drift_report(endpoint: str, told: str, live: Observed, left: Sequence[Step]) -> str:
+    """What differs from git though a rollout had brought it there, as a markdown document."""
+    back = "\n".join(f"- {sentence(step)}" for step in left)
+    return "\n\n".join([f"# Drift of {endpoint}", told, "## Live now", live_table(live), "## What would bring it back", back])
+
+
 def outcome(live: Observed, done: Sequence[str]) -> str:
     """How a finished rollout ended, in one line."""
     if not done:

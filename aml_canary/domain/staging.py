@@ -102,4 +102,5 @@ def _looks_like(state: Observed, live: Observed, known: Collection[tuple[str, st
 def _alike(imagined: ObservedDeployment, there: ObservedDeployment, *, exactly: bool) -> bool:
     if there.fingerprint is None:
         return there.instance_type.lower() == imagined.instance_type.lower()
-    return there.fingerprint == imagined.fingerprint and (there.instance_count == imagined.instance_count or not exactly)
+    counted = imagined.instance_count in (there.instance_count, there.applied_count)
+    return there.fingerprint == imagined.fingerprint and (counted or not exactly)

@@ -169,6 +169,11 @@ def mirror_of(repository: str) -> Mirror:
     return Mirror(settings().repositories.get(repository, repository), settings().home)
 
 
+def shown_address(repository: str) -> str:
+    """What may be written down of a repository: its name in the settings, or its URL without credentials."""
+    return repository if repository in settings().repositories else Address(repository).bare
+
+
 class _Entry(NamedTuple):
     name: bytes
     blob: str

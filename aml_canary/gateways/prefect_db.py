@@ -144,11 +144,11 @@ def run_state(run: str) -> RunState:
     return RunState(state.type.value, state.name or "", state.message or "")
 
 
-def name_run(run: str, name: str, tag: str) -> None:
+def name_run(run: str, name: str, *added: str) -> None:
     """Name a run for the people who look for it, and tag it."""
     with prefect_client() as client:
         tags = set(client.read_flow_run(UUID(run)).tags)
-        client.update_flow_run(UUID(run), name=name, tags=sorted(tags | {tag}))
+        client.update_flow_run(UUID(run), name=name, tags=sorted(tags | set(added)))
 
 
 def waiting_tag(endpoint: str) -> str:

@@ -68,6 +68,16 @@ class Repository:
         self._git("push", "--quiet", "origin", "HEAD:main")
         return self._git("rev-parse", "HEAD").strip()
 
+    def put_back(self, commit: str) -> None:
+        """Push the branch back to an older commit, by force."""
+        self._git("reset", "--quiet", "--hard", commit)
+        self._git("push", "--quiet", "--force", "origin", "HEAD:main")
+
+    def remove(self, path: str) -> str:
+        """Remove a file, commit, push; the commit id."""
+        (self.work / path).unlink()
+        return self.push({}, f"Remove {path}")
+
     def _git(self, *arguments: str, cwd: Path | None = Path()) -> str:
         identity = {
             "GIT_AUTHOR_NAME": "Demo",

@@ -33,7 +33,7 @@ def test_a_rollout_that_queues_waits_without_a_process_and_goes_on_when_the_endp
     first = world.start_green()
     assert world.until_asked(first) == "flight-green-10"
     writes = len(world.writes())
-    second = world.start_green(model="v1")
+    second = world.start_green("  on_new_commit: queue\n", model="v1")
     wait_until(lambda: world.prefect.state(second) == "Suspended", "the second waits")
     assert f"waiting-for:{world.endpoint}" in world.prefect.run(second)["tags"]
     assert len(world.writes()) == writes, "the second wrote nothing"

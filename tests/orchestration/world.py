@@ -49,7 +49,7 @@ class World:
         tree = FolderTree(self.repository.work)
         order = order_of(require(read_manifest(tree, path_of(self.endpoint))), tree, self.repository.url, commit)
         wanted = order.stages[0]
-        azureml.create_endpoint(wanted.stage.endpoint, commit)
+        azureml.create_endpoint(wanted.stage.endpoint, Facts(commit=commit))
         azureml.create_deployment(
             self.endpoint, wanted.stage.deployments["blue"], wanted.fingerprints["blue"], commit, self.repository.work
         )
@@ -82,7 +82,8 @@ class World:
 
     def stages(self, run: str) -> list[str]:
         """The names of the run's stage task runs, each as often as it ran to its end, in order."""
-        looking = ("read-", "take-", "release-", "publish-", "hand-over-", "plan", "observe")
+        looking = ("read-", "take-", "release-", "publish-", "hand-over-", "plan", "observe", "compare-", "look-", "find-", "supersede")
+        looking += ("quarantine", "end-quarantine")
         return [task["name"] for task in self.prefect.task_runs(run) if not task["name"].startswith(looking)]
 
     def run_guard(self) -> dict[str, Any]:

@@ -14,13 +14,13 @@ stable = st.dictionaries(names, st.integers(0, 100), max_size=6)
 
 
 @often
-@given(st.builds(Facts, text, text, text, text, text, stable, stable, st.integers(0, 10**6)))
+@given(st.builds(Facts, text, text, text, text, text, text, stable, stable, st.integers(0, 10**6)))
 def test_facts_come_back_from_tags_as_they_went(facts):
     assert from_tags(to_tags(facts)) == facts
 
 
 @often
-@given(st.builds(Facts, st.text(), st.text(), st.text(), st.text(), st.text(), stable, stable, st.integers(0)))
+@given(st.builds(Facts, st.text(), st.text(), st.text(), st.text(), st.text(), st.text(), stable, stable, st.integers(0)))
 def test_tags_keep_azures_limits_and_all_of_them_are_always_written(facts):
     tags = to_tags(facts)
     assert tags.keys() == to_tags(Facts()).keys()

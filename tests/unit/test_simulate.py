@@ -44,7 +44,7 @@ def test_a_shift_sets_all_weights_and_drops_zeros_as_azure_does():
 
 def test_scaling_changes_the_count_and_nothing_else():
     scaled = after(Scale("blue", 2, 7), HERE, AIM)
-    assert scaled.deployments["blue"] == replace(HERE.deployments["blue"], instance_count=7)
+    assert scaled.deployments["blue"] == replace(HERE.deployments["blue"], instance_count=7, applied_count=7)
 
 
 def test_smoke_requests_change_nothing_and_deletions_leave_nothing():

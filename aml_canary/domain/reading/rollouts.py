@@ -11,6 +11,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, SchemaError
 
 from aml_canary.domain.findings import Finding
+from aml_canary.domain.freeze import Window, problem_with
 from aml_canary.domain.manifest import Rollout
 from aml_canary.domain.reading import rules, shape
 from aml_canary.domain.reading.files import Files
@@ -18,6 +19,7 @@ from aml_canary.domain.reading.references import local
 from aml_canary.domain.reading.section import Path, Section
 
 SAMPLE = "sample-request.json"
+_FREEZE = "Such as {start: Fri 16:00, end: Mon 08:00, zone: Europe/Berlin}."
 _SNIPPET = "Add to the rollout: `smoke: {requests: [{name: sample, file: sample-request.json}]}`, the file being one request as JSON."
 
 
@@ -49,6 +51,9 @@ def rollout(section: Section, files: Files, base: str, sample_folders: list[str]
         ascending = sorted({step for step in steps if type(step) is int})
         findings.append(section.finding(("steps",), "steps-order", f"the steps {steps} do not rise", f"Write {ascending}."))
     result, wrong = shape.check(Rollout, section, value)
+    for index, freeze in enumerate(result.freeze if result is not None else ()):
+        if problem := problem_with(Window(freeze.start, freeze.end, freeze.zone)):
+            findings.append(section.finding(("freeze", index), "freeze-window", problem, _FREEZE))
     if result is not None and not result.smoke.requests:
         message = "no smoke request: no deployment could ever get traffic, because nothing shows that it answers rightly"
         findings.append(section.finding(("smoke",), "smoke-missing", message, _SNIPPET))

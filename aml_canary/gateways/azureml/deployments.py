@@ -12,7 +12,7 @@ from azure.ai.ml import load_online_deployment
 from azure.core.exceptions import AzureError
 
 from aml_canary.domain.azure_yaml import to_azure_yaml
-from aml_canary.domain.facts import FINGERPRINT, PREFIX
+from aml_canary.domain.facts import FINGERPRINT, INSTANCES, PREFIX
 from aml_canary.domain.manifest import Deployment
 from aml_canary.errors import AmlCanaryError, ForeignChange, Permanent
 from aml_canary.gateways.azureml.client import client
@@ -90,7 +90,8 @@ def _put(
     with translated(doing):
         body = yaml.safe_dump(to_azure_yaml(wanted, endpoint, str(root)))
         entity = load_online_deployment(io.StringIO(body), relative_origin=str(root))
-        entity.tags = {**(kept_tags or {}), **(entity.tags or {}), FINGERPRINT: fingerprint, PREFIX + "commit": commit}
+        ours = {FINGERPRINT: fingerprint, PREFIX + "commit": commit, INSTANCES: str(wanted.instance_count)}
+        entity.tags = {**(kept_tags or {}), **(entity.tags or {}), **ours}
         poller = client().online_deployments.begin_create_or_update(entity)
     if settled(endpoint, wanted.name) == "Succeeded":
         return

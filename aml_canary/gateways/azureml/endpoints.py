@@ -15,7 +15,7 @@ from azure.ai.ml.entities import ManagedOnlineDeployment, ManagedOnlineEndpoint,
 from azure.core.exceptions import ResourceNotFoundError
 
 from aml_canary.domain.azure_yaml import endpoint_to_azure_yaml
-from aml_canary.domain.facts import FINGERPRINT, from_tags, to_tags, weights_text
+from aml_canary.domain.facts import FINGERPRINT, INSTANCES, from_tags, to_tags, weights_text
 from aml_canary.domain.manifest import Endpoint
 from aml_canary.domain.observed import Facts, Observed, ObservedDeployment, Weights, absent, nonzero
 from aml_canary.errors import ForeignChange, Permanent
@@ -69,15 +69,24 @@ def read_deployment(endpoint: str, deployment: str) -> OnlineDeployment | None:
     return found
 
 
-def create_endpoint(wanted: Endpoint, commit: str) -> None:
-    """Create the endpoint, with no traffic. Does nothing where it exists. Raises Transient or Permanent."""
+def endpoints_from(repository: str) -> dict[str, Facts]:
+    """The facts of every managed online endpoint that a rollout of this repository has written to last, by name."""
+    with translated("list the endpoints of the workspace"):
+        found = {
+            str(e.name).lower(): from_tags(e.tags or {}) for e in client().online_endpoints.list() if isinstance(e, ManagedOnlineEndpoint)
+        }
+    return {name: facts for name, facts in sorted(found.items()) if facts.repository == repository}
+
+
+def create_endpoint(wanted: Endpoint, facts: Facts) -> None:
+    """Create the endpoint, with no traffic and these facts. Does nothing where it exists. Raises Transient or Permanent."""
     doing = f"create endpoint {wanted.name}"
     with translated(doing):
         if _state(wanted.name) is None:
             body = yaml.safe_dump(endpoint_to_azure_yaml(wanted))
             entity = load_online_endpoint(io.StringIO(body))
             entity.traffic, entity.mirror_traffic = {}, {}
-            entity.tags = {**(entity.tags or {}), **to_tags(Facts(commit=commit))}
+            entity.tags = {**(entity.tags or {}), **to_tags(facts)}
             poller = client().online_endpoints.begin_create_or_update(entity)
         else:
             poller = None
@@ -210,15 +219,17 @@ def _weights(traffic: Mapping[str, Any] | None) -> dict[str, int]:
 
 
 def _deployment(found: ManagedOnlineDeployment) -> ObservedDeployment:
-    context = found.creation_context
+    context, tags = found.creation_context, found.tags or {}
+    applied = tags.get(INSTANCES) or ""
     return ObservedDeployment(
         name=str(found.name).lower(),
         state=text_of(found.provisioning_state),
         instance_count=int(found.instance_count or 0),
         instance_type=text_of(found.instance_type),
-        fingerprint=(found.tags or {}).get(FINGERPRINT),
+        fingerprint=tags.get(FINGERPRINT),
         created_at=context.created_at.isoformat() if context is not None and context.created_at is not None else None,
         model=_model(found.model),
+        applied_count=int(applied) if applied.isdecimal() and applied.isascii() else None,
     )
 
 

@@ -1,0 +1,131 @@
+"""What Prefect's database tells of an endpoint's past: its rollouts, which orders are in quarantine, who was asked to give way.
+
+May import `domain.following`, `errors`, `gateways.prefect_db` and Prefect's client.
+"""
+
+import re
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from prefect.client.schemas.actions import VariableCreate, VariableUpdate
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterTags
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
+from prefect.states import Cancelled
+
+from aml_canary.domain.following import Past, Quarantined
+from aml_canary.gateways.prefect_db import keep, kept, prefect_client, run_state
+
+ORDER_TAG: Final = "order:"
+FROZEN_TAG: Final = "frozen-until:"
+_QUARANTINE: Final = "aml-canary-quarantine-"
+_QUARANTINED_AT_MOST = 20
+_HISTORY = 100
+_YIELD = "superseded"
+
+
+def rollouts_of(endpoint: str) -> tuple[Past, ...]:
+    """The last hundred rollouts of an endpoint whose order is known, newest first."""
+    with prefect_client() as client:
+        runs = client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=["canary"])),
+            flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=[f"endpoint:{endpoint}"])),
+            sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+            limit=_HISTORY,
+        )
+    # Prefect moves the expected start of a run that is resumed or retried; when it was created does not move.
+    return tuple(past for run in sorted(runs, key=_created, reverse=True) if (past := _past(run)) is not None)
+
+
+def _created(run: FlowRun) -> datetime:
+    return run.created or datetime.min.replace(tzinfo=UTC)
+
+
+def _past(run: FlowRun) -> Past | None:
+    order = next((tag.removeprefix(ORDER_TAG) for tag in run.tags if tag.startswith(ORDER_TAG)), None)
+    if order is None:
+        return None
+    state = run.state
+    return Past(str(run.id), run.name, order, (state.name if state else None) or "Pending", state is None or not state.is_final())
+
+
+def quarantine_of(endpoint: str) -> dict[str, Quarantined]:
+    """The endpoint's quarantined orders, by digest: a Prefect Variable that anybody can see."""
+    with prefect_client() as client:
+        variable = client.read_variable_by_name(_quarantine_name(endpoint))
+    value: Any = variable.value if variable is not None else None
+    entries = value.items() if isinstance(value, dict) else ()
+    return {order: Quarantined(**entry) for order, entry in entries if isinstance(entry, dict)}
+
+
+def set_quarantine(endpoint: str, orders: dict[str, Quarantined]) -> None:
+    """Write the endpoint's quarantined orders, the newest last; only the last twenty are kept."""
+    kept_orders = list(orders.items())[-_QUARANTINED_AT_MOST:]
+    value = {order: asdict(entry) for order, entry in kept_orders}
+    name = _quarantine_name(endpoint)
+    with prefect_client() as client:
+        if client.read_variable_by_name(name) is None:
+            client.create_variable(VariableCreate(name=name, value=value, tags=["aml-canary-quarantine"]))
+        else:
+            client.update_variable(VariableUpdate(name=name, value=value))
+
+
+def _quarantine_name(endpoint: str) -> str:
+    return _QUARANTINE + re.sub(r"[^a-z0-9-]", "-", endpoint.lower())
+
+
+def ask_to_give_way(run: str, commit: str) -> bool:
+    """Ask a rollout to give way to a newer commit. True where that has ended it: it waited for an answer and has no process.
+
+    A rollout at work is told before its next step (`asked_to_give_way`).
+    """
+    keep(run, _YIELD, commit)
+    with prefect_client() as client:
+        state = client.read_flow_run(UUID(run)).state
+        if state is None or state.type != StateType.PAUSED:
+            return False
+        client.set_flow_run_state(UUID(run), Cancelled(name="Superseded", message=f"Commit {commit[:12]} takes its place."))
+    return not run_state(run).alive
+
+
+def asked_to_give_way(run: str) -> str:
+    """The newer commit that a rollout was asked to give way to; empty where it was not."""
+    return str(kept(run, _YIELD) or "")
+
+
+def mark_frozen(run: str, until: datetime | None) -> None:
+    """Put the tag on a run that says when it may go on, or take it off."""
+    with prefect_client() as client:
+        tags = set(client.read_flow_run(UUID(run)).tags)
+        wanted = {tag for tag in tags if not tag.startswith(FROZEN_TAG)}
+        if until is not None:
+            wanted |= {"frozen", f"{FROZEN_TAG}{until.astimezone(UTC).isoformat(timespec='seconds')}"}
+        else:
+            wanted -= {"frozen"}
+        if wanted != tags:
+            client.update_flow_run(UUID(run), tags=sorted(wanted))
+
+
+def thaw(now: datetime) -> tuple[str, ...]:
+    """Resume every run whose freeze is over; their names."""
+    with prefect_client() as client:
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=["frozen"])), limit=200)
+        due = [run for run in runs if run.state is not None and run.state.type == StateType.PAUSED and _thaws(run) <= now]
+        for run in due:
+            client.resume_flow_run(run.id)
+    return tuple(run.name for run in due)
+
+
+def _thaws(run: FlowRun) -> datetime:
+    said = [tag.removeprefix(FROZEN_TAG) for tag in run.tags if tag.startswith(FROZEN_TAG)]
+    return max(map(datetime.fromisoformat, said), default=datetime.min.replace(tzinfo=UTC))
+
+
+def latest_artifact(key: str) -> str:
+    """The text of the newest artifact with the key; empty where there is none."""
+    with prefect_client() as client:
+        latest = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
+        found = client.read_artifacts(artifact_filter=latest, sort=ArtifactSort.CREATED_DESC, limit=1)
+    return str(found[0].data or "") if found else ""
