@@ -47,11 +47,9 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Iterable[str], now:
     if scheme.lower() != "basic":
         raise NotSigned("The delivery has no basic authentication. Set a password in the service hook's settings on Azure DevOps.")
     try:
-        _, colon, password = base64.b64decode(signature.raw(credentials.strip()), validate=True).partition(b":")
+        _, _, password = base64.b64decode(signature.raw(credentials.strip()), validate=True).partition(b":")
     except (binascii.Error, ValueError) as problem:
         raise Forged("The delivery's basic authentication is not base64.") from problem
-    if not colon:
-        raise Forged("The delivery's basic authentication has no password.")
     signature.check_secret(password, secrets)
 
 
@@ -100,7 +98,7 @@ def _repository(said: dict[str, object]) -> str:
         raise Unreadable(f"The delivery's 'resource.repository.remoteUrl' is {address[:200]!r}.") from problem
     folders = folders[1:] if folders[:1] == ["tfs"] else folders
     organization = host.partition(".")[0] if host.endswith(".visualstudio.com") else "".join(folders[:1])
-    payload.text({"organization": organization}, "organization", _NAME)
+    payload.text({"organization": organization if host else ""}, "organization", _NAME)
     project = payload.text(said, "resource.repository.project.name", _NAME)
     return f"{organization}/{project}/{payload.text(said, 'resource.repository.name', _NAME)}"
 
