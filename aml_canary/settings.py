@@ -1,16 +1,56 @@
 """Everything that differs between one installation and another, read from the environment once.
 
-Real Azure differs from an emulator only here: cloud metadata, credential variables, CA bundle. May import pydantic and `domain`.
+Real Azure differs from an emulator only here: cloud metadata, credential variables, CA bundle. May import pydantic, `domain` and `githosts`.
 """
 
+import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from aml_canary.domain.freeze import Window
+from aml_canary.githosts import HOSTS
+
+
+class GitHostAccess(BaseModel):
+    """Where a repository's statuses and comments are written, and with which token. `api` empty: the host's public API."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    host: str
+    api: str = ""
+    token: SecretStr
+
+    @field_validator("host")
+    @classmethod
+    def _known(cls, host: str) -> str:
+        if host not in HOSTS:
+            raise ValueError(f"there is no git host {host!r} here; there is {', '.join(HOSTS)}.")
+        return host
+
+    @field_validator("token")
+    @classmethod
+    def _one_word(cls, token: SecretStr) -> SecretStr:
+        # Whatever else is in a header's value ends the header, or is refused with the value in the message.
+        if not re.fullmatch(r"[!-~]+", token.get_secret_value()):
+            raise ValueError("the token has to be one word of printable ASCII, without spaces or line ends.")
+        return token
+
+    @model_validator(mode="after")
+    def _addressed(self) -> Self:
+        if not self.base:
+            raise ValueError(f"{self.host} has no public API: give `api`, such as https://git.example.com/api/v1.")
+        if not re.fullmatch(r"https?://[^\s@?#]+", self.base):
+            raise ValueError("`api` has to be an http(s) URL without credentials, query or fragment.")
+        return self
+
+    @property
+    def base(self) -> str:
+        """The base of the API, without a slash at its end."""
+        return (self.api or HOSTS[self.host].API).rstrip("/")
 
 
 class Settings(BaseSettings):
@@ -19,7 +59,7 @@ class Settings(BaseSettings):
     The Azure credential itself is azure-identity's business (AZURE_CLIENT_ID, managed identity, `az login`, and so on).
     """
 
-    model_config = SettingsConfigDict(env_prefix="AML_CANARY_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="AML_CANARY_", frozen=True, hide_input_in_errors=True)
 
     subscription_id: str = Field("", description="Azure subscription of the workspace.")
     resource_group: str = Field("", description="Azure resource group of the workspace.")
@@ -35,6 +75,11 @@ class Settings(BaseSettings):
     manifests: str = Field("configs", description="Folder in the repository below which manifests are looked for.")
     webhook_secrets: tuple[SecretStr, ...] = Field(
         (), description="Secrets of the git host's webhook; several while one is being replaced."
+    )
+    git_hosts: dict[str, GitHostAccess] = Field(
+        default_factory=dict,
+        description="Where statuses and reviews are written, by repository, "
+        'such as {"acme/models": {"host": "github", "token": "..."}}; "api" is for a host of your own.',
     )
 
     prune: Literal["confirm", "report"] = Field(
