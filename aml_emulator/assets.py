@@ -1,6 +1,6 @@
 """The workspace and what is registered in it: datastore, codes, models, environments.
 
-Not here: jobs, data, registries, components. May import: `blobs`, `errors`, `settings`, `state`, `wire`.
+Not here: jobs, data, registries, components. May import: `context`, `errors`, `lists`, `settings`, `state`, `wire`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 
 import yaml
 
-from aml_emulator.blobs import Blobs
-from aml_emulator.errors import AzureError, asset_not_found, malformed
-from aml_emulator.settings import CONTAINER, WORKSPACE_GUID, Settings
-from aml_emulator.state import Asset, Store, SystemData
+from aml_emulator import lists
+from aml_emulator.context import Context
+from aml_emulator.errors import AzureError, asset_not_found, malformed, not_implemented
+from aml_emulator.settings import CONTAINER, WORKSPACE_GUID
+from aml_emulator.state import Asset, SystemData, now
 from aml_emulator.wire import Json, Reply, Request
 
-PAGE = 100
 DATASTORE = "workspaceblobstore"
 MAX_CONDA = 256 * 1024
 MAX_CONDA_DEPTH = 20
@@ -27,8 +27,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 
 
 class Assets:
-    def __init__(self, settings: Settings, store: Store, blobs: Blobs):
-        self.settings, self.store, self.blobs = settings, store, blobs
+    def __init__(self, context: Context):
+        self.context, self.settings, self.store, self.blobs = context, context.settings, context.store, context.blobs
         self._created = SystemData()
 
     # --- workspace and datastore --------------------------------------------------------------------------------
@@ -127,7 +127,8 @@ class Assets:
         if known is not None and _content(known.properties) != _content(properties):
             text = f"A {kind.removesuffix('s')} with this name and version already exists: {name}:{version}."
             raise AzureError(409, "UserError", text)
-        asset = Asset(kind, name, version, properties, known.system if known else SystemData())
+        system = SystemData(known.system.created_at, now()) if known else SystemData()
+        asset = Asset(kind, name, version, properties, system)
         new = self.store.put_asset(asset)
         return Reply(201 if new else 200, self.json(asset))
 
@@ -138,13 +139,10 @@ class Assets:
         if digest:
             # The real service finds the same content under any name; the SDK invents a new name for each upload.
             found = [asset for asset in self.store.all_assets(kind) if asset.hash == digest]
-        if "desc" in request.query.get("$orderBy", ""):
-            found = found[::-1]
-        start, top = request.number("$skip", 0), request.number("$top", PAGE)
-        page: Json = {"value": [self.json(asset) for asset in found[start : start + top]]}
-        if start + top < len(found) and "$top" not in request.query:
-            page["nextLink"] = f"{self.settings.arm_url}{request.path}?api-version=2023-04-01&$skip={start + top}"
-        return Reply(200, page)
+        if request.query.get("feed"):
+            raise not_implemented(request.method, "assets of a feed (registry)")
+        found = lists.versions(found, request)[request.number("offset", 0) :]
+        return Reply(200, self.context.page(request, [self.json(asset) for asset in found]))
 
     async def get_container(self, request: Request) -> Reply:
         kind, name = request.params["kind"].lower(), request.params["name"]
@@ -156,7 +154,7 @@ class Assets:
     async def list_containers(self, request: Request) -> Reply:
         kind = request.params["kind"].lower()
         known = self.store.assets.get(kind, {})
-        return Reply(200, {"value": [self._container(kind, n, list(v.values())) for n, v in known.items()]})
+        return Reply(200, self.context.page(request, [self._container(kind, n, list(v.values())) for n, v in known.items()]))
 
     def _container(self, kind: str, name: str, versions: list[Asset]) -> Json:
         numbers = [int(asset.version) for asset in versions if asset.version.isdigit()]

@@ -6,6 +6,7 @@ May import: `faults`, `identity`, `operations`, `routing`, `settings`, `state`, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from aml_emulator.blobs import Blobs
 from aml_emulator.environments import Provider
@@ -39,13 +40,17 @@ class Context:
         return fault
 
     def page(self, request: Request, items: list[Json]) -> Json:
-        """One page of a list, with Azure's nextLink when there is more."""
+        """One page of a list, with Azure's nextLink when there is more.
+
+        `count` is the size of a page; `$top`, where the client gives it, bounds the whole list.
+        """
         start = request.number("$skip", 0)
-        size = max(1, request.number("count", request.number("$top", PAGE)))
-        page: Json = {"value": items[start : start + size]}
-        if start + size < len(items):
-            version = request.query.get("api-version", "2023-04-01")
-            page["nextLink"] = f"{self.settings.arm_url}{request.path}?api-version={version}&$skip={start + size}"
+        items = items[: max(1, request.number("$top", len(items) or 1))]
+        end = start + max(1, min(PAGE, request.number("count", PAGE)))
+        page: Json = {"value": items[start:end]}
+        if end < len(items):
+            query = {**request.query, "$skip": str(end)}
+            page["nextLink"] = f"{self.settings.arm_url}{request.path}?{urlencode(query)}"
         return page
 
 

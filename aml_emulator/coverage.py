@@ -16,14 +16,12 @@ BEGIN, END = "<!-- coverage: begin -->\n", "\n<!-- coverage: end -->"
 # Where an operation does less than Azure's. Everything else in the route table is "yes".
 PARTLY = {
     "endpoint.put": "managed endpoints only; `compute` (Kubernetes) is kept but means nothing",
-    "endpoint.list": "`name`, `count`, `$skip`; other filters are not looked at",
     "deployment.put": "with `codeConfiguration` only: custom containers, no-code MLflow and Kubernetes get 501",
-    "deployment.list": "`$top`, `$skip`; `$orderBy` is not looked at",
     "deployment.skus": "one SKU, `Default`",
     "workspace.get": "one workspace, which always is there",
     "datastore.list": "one datastore, `workspaceblobstore`",
     "datastore.get": "one datastore, `workspaceblobstore`",
-    "asset.list_versions": "`hash`, `$orderBy`, `$top`, `$skip`; other filters are not looked at",
+    "asset.list_versions": "all filters but `feed`, which is a registry's and gets 501",
     "endpoint.metrics": "requests, latencies, bytes; other metrics of Azure get 501",
     "deployment.metrics": "requests and latency percentiles; other metrics of Azure get 501",
     "metrics.batch": "as the two above",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from aml_emulator import errors, rules
+from aml_emulator import errors, lists, rules
 from aml_emulator.context import Context
 from aml_emulator.endpoints import Endpoints
 from aml_emulator.provision import Provision
@@ -61,7 +61,8 @@ class Deployments:
 
     async def list(self, request: Request) -> Reply:
         endpoint = self.endpoints.find(request)
-        return Reply(200, self.context.page(request, [self.json(one) for one in endpoint.deployments.values()]))
+        found = lists.deployments(endpoint.deployments.values(), request)
+        return Reply(200, self.context.page(request, [self.json(one) for one in found]))
 
     def id(self, deployment: Deployment) -> str:
         return f"{self.settings.workspace_id}/onlineEndpoints/{deployment.endpoint}/deployments/{deployment.name}"
@@ -107,7 +108,8 @@ class Deployments:
         self.find(request)
         capacity = {"minimum": 1, "maximum": rules.MAX_INSTANCES, "default": 1, "scaleType": "Automatic"}
         sku: Json = {"resourceType": "Microsoft.MachineLearning.Services/endpoints/deployments"}
-        return Reply(200, {"value": [sku | {"sku": {"name": "Default", "tier": "Standard"}, "capacity": capacity}]})
+        sku |= {"sku": {"name": "Default", "tier": "Standard"}, "capacity": capacity}
+        return Reply(200, self.context.page(request, [sku]))
 
     # --- writing ------------------------------------------------------------------------------------------------
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 
-from aml_emulator import errors, rules
+from aml_emulator import errors, lists, rules
 from aml_emulator.context import Context
 from aml_emulator.identity import LIFETIME
 from aml_emulator.state import Deployment, Endpoint, Operation, new_key, now
 from aml_emulator.wire import Json, Reply, Request
-
-PAGE = 100
 
 
 class Endpoints:
@@ -40,9 +38,7 @@ class Endpoints:
         return Reply(200, self.json(endpoint))
 
     async def list(self, request: Request) -> Reply:
-        found = sorted(self.store.endpoints.values(), key=lambda endpoint: endpoint.name)
-        if request.query.get("name"):
-            found = [endpoint for endpoint in found if endpoint.name.lower() == request.query["name"].lower()]
+        found = lists.endpoints(self.store.endpoints.values(), request)
         return Reply(200, self.context.page(request, [self.json(endpoint) for endpoint in found]))
 
     def url(self, endpoint: Endpoint) -> str:

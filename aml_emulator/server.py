@@ -78,7 +78,7 @@ class Emulator:
     def _handlers(self) -> dict[str, Handler]:
         context = self.context
         endpoints, deployments, operations, identity = self.endpoints, self.deployments, context.operations, context.identity
-        assets = Assets(context.settings, context.store, context.blobs)
+        assets = Assets(context)
         powers, blobs, monitor = self.powers, context.blobs, Monitor(context, self.powers.stats)
         return {
             "endpoint.list": endpoints.list,

@@ -32,6 +32,10 @@ class SystemData:
     created_at: str = field(default_factory=now)
     modified_at: str = ""
 
+    @property
+    def modified(self) -> str:
+        return self.modified_at or self.created_at
+
     def json(self) -> Json:
         return {
             "createdBy": "aml-emulator",
@@ -39,7 +43,7 @@ class SystemData:
             "createdAt": self.created_at,
             "lastModifiedBy": "aml-emulator",
             "lastModifiedByType": "Application",
-            "lastModifiedAt": self.modified_at or self.created_at,
+            "lastModifiedAt": self.modified,
         }
 
 

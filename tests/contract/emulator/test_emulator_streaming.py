@@ -6,6 +6,7 @@ The door runs in the test's own process here, with a server of the test's behind
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -58,7 +59,7 @@ class World:
 async def world(model: Model, idle: float = 120, timeout: float = LIMIT) -> AsyncIterator[World]:
     made = World()
     door = made.door = Door(Scoring(made.routing, made.stats, Faults()), idle)
-    made.port = await door.start(0)
+    made.port = await door.start(socket.create_server(("127.0.0.1", 0)))
     server = await made.deployment("blue", model, timeout)
     try:
         yield made
