@@ -15,7 +15,7 @@ from aml_emulator.identity import Identity
 from aml_emulator.operations import Operations
 from aml_emulator.routing import Routing
 from aml_emulator.settings import Settings
-from aml_emulator.state import Store
+from aml_emulator.state import Deployment, Endpoint, Store, now
 from aml_emulator.wire import Json, Request
 
 PAGE = 100
@@ -38,6 +38,14 @@ class Context:
         if fault is not None:
             request.notes["fault"] = fault.id
         return fault
+
+    def in_force(self, endpoint: Endpoint, changed: Endpoint | Deployment, before: Json, fault: Fault | None) -> None:
+        """The end of a write that succeeded: what it changed is an endpoint, or a deployment of one."""
+        changed.state, changed.ever_succeeded = "Succeeded", True
+        changed.system.modified_at = now()
+        self.routing.publish(endpoint)
+        if fault is not None and fault.stale_reads:
+            changed.stale = [before] * fault.stale_reads
 
     def page(self, request: Request, items: list[Json]) -> Json:
         """One page of a list, with Azure's nextLink when there is more.

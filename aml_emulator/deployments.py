@@ -13,7 +13,7 @@ from aml_emulator.context import Context
 from aml_emulator.endpoints import Endpoints
 from aml_emulator.provision import Provision
 from aml_emulator.runtime import Readiness, Runtime
-from aml_emulator.state import Deployment, Endpoint, Operation, now
+from aml_emulator.state import Deployment, Endpoint, Operation
 from aml_emulator.wire import Json, Reply, Request
 
 # A change of any of these needs new processes; of anything else it does not.
@@ -180,11 +180,7 @@ class Deployments:
 
         def succeed() -> None:
             deployment.properties, deployment.sku, deployment.tags = properties, sku, tags
-            deployment.state, deployment.ever_succeeded = "Succeeded", True
-            deployment.system.modified_at = now()
-            self.context.routing.publish(endpoint)
-            if fault is not None and fault.stale_reads:
-                deployment.stale = [before] * fault.stale_reads
+            self.context.in_force(endpoint, deployment, before, fault)
 
         def fail() -> None:
             # After a first success the old version goes on serving, and its properties are the ones shown.

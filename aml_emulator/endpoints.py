@@ -12,7 +12,7 @@ import time
 from aml_emulator import errors, lists, rules
 from aml_emulator.context import Context
 from aml_emulator.identity import LIFETIME
-from aml_emulator.state import Deployment, Endpoint, Operation, new_key, now
+from aml_emulator.state import Deployment, Endpoint, Operation, new_key
 from aml_emulator.wire import Json, Reply, Request
 
 
@@ -123,11 +123,7 @@ class Endpoints:
 
         def succeed() -> None:
             endpoint.properties, endpoint.tags, endpoint.identity = properties, tags, identity
-            endpoint.state, endpoint.ever_succeeded = "Succeeded", True
-            endpoint.system.modified_at = now()
-            self.context.routing.publish(endpoint)
-            if fault is not None and fault.stale_reads:
-                endpoint.stale = [before] * fault.stale_reads
+            self.context.in_force(endpoint, endpoint, before, fault)
 
         def fail() -> None:
             endpoint.state = "Failed"

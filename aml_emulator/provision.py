@@ -6,6 +6,7 @@ May import: `context`, `errors`, `instances`, `pool`, `runtime`, `state`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import shutil
@@ -95,9 +96,8 @@ LINK_FROM = 16 * 1024 * 1024
 def _copy(source: str, target: str) -> None:
     # Not a symbolic link: user code that walks the folder would not find what is behind it.
     if os.path.getsize(source) >= LINK_FROM:
-        try:
+        # Another file system takes no links.
+        with contextlib.suppress(OSError):
             os.link(source, target)
             return
-        except OSError:
-            pass
     shutil.copyfile(source, target)

@@ -7,6 +7,7 @@ here. Not here: HTTP parsing of clients (`door`). May import: `faults`, `flow`, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import re
 import time
@@ -174,19 +175,15 @@ class Scoring:
     async def _mirror(self, endpoint: str, pool: Pool, sent: Sent, request: Incoming, request_id: bytes) -> None:
         started, course = time.perf_counter(), _Course()
         answer = await self._forward(pool, sent, course)
-        try:
-            course.response_bytes = len(answer.body)
-            # A discarded answer is taken in to its end: the process must not notice that nobody wants it.
+        course.response_bytes = len(answer.body)
+        # A discarded answer is taken in to its end, whichever that is: the process must not notice that nobody wants it.
+        with contextlib.closing(answer), contextlib.suppress(TimeoutError, upstream.BrokenError):
             while answer.stream is not None:
                 async with asyncio.timeout_at(answer.deadline):
                     piece = await answer.stream.next()
                 if not piece:
                     break
                 course.response_bytes += len(piece)
-        except (TimeoutError, upstream.BrokenError):
-            pass
-        finally:
-            answer.close()
         taken = (time.perf_counter() - started) * 1000
         line = (request.method.decode("latin-1"), request.target.decode("latin-1"), answer.status, course.model_status, taken)
         size = (len(sent.payload), course.response_bytes)

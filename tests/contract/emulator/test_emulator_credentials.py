@@ -84,6 +84,30 @@ def test_without_a_token_or_with_a_foreign_one_nobody_gets_in(aml_emulator: Runn
         assert workspace_status(aml_emulator, token) == 401
 
 
+SECRET = 'ClientSecretCredential(*(os.environ[f"AZURE_{name}"] for name in ("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET")), disable_instance_discovery=True)'
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        "DefaultAzureCredential()",
+        "ManagedIdentityCredential()",
+        "EnvironmentCredential(disable_instance_discovery=True)",
+        SECRET,
+    ],
+)
+def test_the_client_works_with_each_credential_that_the_readme_names(aml_emulator: RunningEmulator, credential: str) -> None:
+    aml_emulator.reset()
+    names = '"AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP", "AZUREML_WORKSPACE_NAME"'
+    script = "import os\nfrom azure.ai.ml import MLClient\nfrom azure.ai.ml.entities import ManagedOnlineEndpoint\nfrom azure.identity import *\n"
+    script += f"ml_client = MLClient({credential}, *(os.environ[name] for name in ({names})))\n"
+    script += "ml_client.online_endpoints.begin_create_or_update(ManagedOnlineEndpoint(name='houses', auth_mode='key')).result()\n"
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AZURE")}
+    ran = subprocess.run([sys.executable, "-c", script], env=clean | aml_emulator.exports(), capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert [entry["status"] for entry in aml_emulator.requests.list("endpoint.put")] == [201]
+
+
 def test_a_script_written_for_azure_runs_with_the_printed_exports_alone(aml_emulator: RunningEmulator, tmp_path: Path) -> None:
     aml_emulator.reset()
     folder = Path(aml_emulator.ca_bundle).parent

@@ -30,6 +30,14 @@ PRINTED = {
         "too early: BadRequest",
         "left: ['green'] [6, 12]",
     ],
+    "mirrored_traffic": [
+        "too much: BadRequest",
+        "live as well: BadRequest",
+        "mirrored: {'green': 50}",
+        "answers: {'[5, 11]'}",
+        "blue was asked 40 times, green less often: True",
+        "off again: {}",
+    ],
     "view_logs": ["ResourceNotReady", "ZeroDivisionError: division by zero", "True", "True", "True"],
     "keys_and_tokens": [
         "key (200, 'blue') (200, 'blue') 401",
