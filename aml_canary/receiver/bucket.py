@@ -1,4 +1,4 @@
-"""How often somebody may knock: token buckets, as values and with the time given to them. Imports the standard library only."""
+"""How often somebody may knock: token buckets, as values. The time is given to them and never goes back. Standard library only."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Bucket:
 
 def take(bucket: Bucket, rate: Rate, now: float) -> tuple[Bucket, float]:
     """One token out of the bucket: what is left, and 0; or how many seconds to wait, and then nothing was taken."""
-    filled = min(rate.burst, bucket.tokens + max(0.0, now - bucket.at) * rate.per_second)
+    filled = min(rate.burst, bucket.tokens + (now - bucket.at) * rate.per_second)
     if filled >= 1:
         return Bucket(filled - 1, now), 0.0
     return Bucket(filled, now), (1 - filled) / rate.per_second

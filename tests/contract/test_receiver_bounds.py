@@ -69,10 +69,12 @@ def opened() -> Iterator[Callable[[], socket.socket]]:
     thread = threading.Thread(target=running.run)
     thread.start()
     assert running.listening.wait(30)
-    with contextlib.ExitStack() as connections:
-        yield lambda: connections.enter_context(socket.create_connection(running.servers[0].sockets[0].getsockname()[:2], timeout=30))
-    running.should_exit = True
-    thread.join(30)
+    try:
+        with contextlib.ExitStack() as connections:
+            yield lambda: connections.enter_context(socket.create_connection(running.servers[0].sockets[0].getsockname()[:2], timeout=30))
+    finally:
+        running.should_exit = True
+        thread.join(30)
 
 
 def test_who_never_finishes_the_request_head_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, connect: Callable[[], socket.socket]) -> None:

@@ -129,8 +129,8 @@ def forged(choice: random.Random, host: str, name: str) -> tuple[str, bytes, dic
         credential = {key: value for key, value in headed.items() if key not in bare}
         key = choice.choice(sorted(credential))
         value = credential[key]
-        place = choice.randrange(8 if host == "azure-devops" else 0, len(value))
-        # The letter after it: no base64 of the same bytes, and no blank.
+        # Behind the user's name, who may be anybody, and by a letter that makes other bytes of it in base64 too.
+        place = choice.randrange(16 if host == "azure-devops" else 0, len(value))
         other = chr(ord(value[place]) + 4) if host == "azure-devops" else chr(ord(value[place]) + 1)
         return path, sent, bare | {key: value[: place - place % 4] + other * 5 + value[place + 1 :]}
     if way == 4 and host == "gitlab":
@@ -176,7 +176,7 @@ def logged() -> Iterator[list[str]]:
 
 
 def test_ten_thousand_deliveries_start_runs_only_where_they_are_genuine(app: Starlette, runs: Counted, logged: list[str]) -> None:
-    choice, started, answers = random.Random(20261123), time.monotonic(), Counter[tuple[str, int]]()
+    choice, answers = random.Random(20261123), Counter[tuple[str, int]]()
 
     async def all_of_them() -> AsyncIterator[tuple[str, str, httpx.Response]]:
         async with client(app) as sender:
@@ -210,7 +210,6 @@ def test_ten_thousand_deliveries_start_runs_only_where_they_are_genuine(app: Sta
         assert "\n" not in line
         assert json.loads(line)["status"]
         assert SECRET not in line
-    assert time.monotonic() - started < 120
 
 
 @pytest.mark.parametrize(("host", "name"), [case for case in DELIVERIES if case[1].startswith("pull_request_") and case[1] in START])

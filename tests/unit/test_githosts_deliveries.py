@@ -3,12 +3,15 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aml_canary.githosts import HOSTS
 from aml_canary.githosts.delivery import Event, Forged, Ignored, NotSigned, PullRequest, Push, Unreadable
 from tests.unit.fixtures.webhooks.deliveries import NEWER, NONE, NOW, OLDER, OTHER, REPOSITORIES, SECRET, body, headers, names, signed
+
+# A machine that is busy is no failure.
+at_leisure = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 DELIVERIES = [(host, name) for host in HOSTS for name in names(host)]
 # Azure DevOps and GitLab's older way show a password, which no change to the body makes wrong.
@@ -58,6 +61,7 @@ def test_only_a_secret_that_is_configured_vouches_and_an_empty_one_never(host: s
 
 
 @pytest.mark.parametrize("host", SIGNING)
+@at_leisure
 @given(where=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
 def test_one_changed_byte_is_refused(host: str, where: float, change: int) -> None:
     sent = body(host, "push")
@@ -68,6 +72,7 @@ def test_one_changed_byte_is_refused(host: str, where: float, change: int) -> No
 
 
 @pytest.mark.parametrize("host", SIGNING)
+@at_leisure
 @given(where=st.floats(0, 1, exclude_max=True), letter=st.characters(max_codepoint=255))
 def test_one_changed_letter_of_a_signature_is_refused(host: str, where: float, letter: str) -> None:
     sent = body(host, "push")
@@ -125,6 +130,7 @@ def test_what_changes_no_commits_is_ignored_with_a_sentence(host: str, name: str
 
 
 @pytest.mark.parametrize(("host", "name"), [case for case in DELIVERIES if not case[1].endswith(("other", "ping"))])
+@at_leisure
 @given(keep=st.floats(0, 1, exclude_max=True))
 def test_a_truncated_delivery_is_unreadable(host: str, name: str, keep: float) -> None:
     sent = body(host, name).rstrip()
@@ -184,12 +190,14 @@ def said_of(host: str, headed: dict[str, str], sent: bytes) -> tuple[Event, ...]
     return found or refused
 
 
+@at_leisure
 @given(damaged())
 def test_nothing_that_is_not_as_documented_raises_anything_but_our_errors(case: tuple[str, str, bytes]) -> None:
     host, name, sent = case
     said_of(host, headers(host, name), sent)
 
 
+@at_leisure
 @given(case=st.sampled_from(DELIVERIES), sent=st.binary(max_size=50) | JSON.map(lambda value: json.dumps(value).encode()), by=st.text())
 def test_nothing_that_arrives_raises_anything_but_our_errors(case: tuple[str, str], sent: bytes, by: str) -> None:
     host, name = case

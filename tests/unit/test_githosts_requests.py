@@ -4,12 +4,15 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aml_canary.githosts import HOSTS, payload
 from aml_canary.githosts.delivery import FoundComment, HttpRequest, State, Status, Unreadable
 from tests.unit.fixtures.webhooks.deliveries import NEWER, REPOSITORIES
+
+# A machine that is busy is no failure.
+at_leisure = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 TOKEN = "s3cret-token"
 MARKER = "<!-- aml-canary review -->"
@@ -131,6 +134,7 @@ def test_each_state_has_its_word(host: str, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("host", "most"), [(host, 140 if host == "github" else 255) for host in HOSTS])
+@at_leisure
 @given(description=st.text(min_size=200, max_size=400))
 def test_a_description_is_never_longer_than_the_host_takes(host: str, most: int, description: str) -> None:
     said = status(host, description=description).json
@@ -138,6 +142,7 @@ def test_a_description_is_never_longer_than_the_host_takes(host: str, most: int,
     assert len(said["description"].encode("utf-16-le")) <= 2 * most
 
 
+@at_leisure
 @given(words=st.text(max_size=60), units=st.integers(1, 50))
 def test_what_is_cut_says_so_and_is_otherwise_as_it_was(words: str, units: int) -> None:
     line = " ".join(words.split())
