@@ -46,6 +46,10 @@ class Pace:
             pace.rules["deployment.*"] = Transition(seconds=4)
         return pace
 
+    def become(self, other: Pace) -> None:
+        """Take another's rules, for operations under way too."""
+        self.name, self.rules = other.name, other.rules
+
     @property
     def hint(self) -> dict[str, str]:
         return {"x-ms-retry-after-ms": str(HINT_MS)} if self.name == "fast" else {}
@@ -74,7 +78,8 @@ class Pace:
         transition = self.transition(operation.kind)
         if transition.seconds:
             await asyncio.sleep(transition.seconds)
-        while operation.reads < transition.reads:
+        # Asked again each time, so that an operation held back by a great number of reads can be let go.
+        while operation.reads < self.transition(operation.kind).reads:
             operation.read.clear()
             await operation.read.wait()
 

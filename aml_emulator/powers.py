@@ -90,7 +90,7 @@ class Powers:
             if "pace" in body:
                 if body["pace"] not in ("fast", "azure"):
                     raise ValueError('pace is "fast" or "azure"')
-                self.context.operations.pace = Pace.named(body["pace"])
+                self.context.operations.pace.become(Pace.named(body["pace"]))
             for kind, value in (body.get("transitions") or {}).items():
                 self.context.operations.pace.set(kind, value)
             if "metrics_lag" in body:

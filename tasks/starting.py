@@ -74,9 +74,11 @@ def start_if_different(order: Order) -> tuple[bool, bool, str]:
 
 @retried(lambda parameters: f"compare-{parameters['order'].endpoint}")
 def start(order: Order) -> tuple[bool, bool, str]:
-    """Compare, and start the rollout where one is wanted."""
+    """Compare, and start the rollout where one is wanted. Waits for nothing, so that one endpoint never holds up another."""
     history = prefect_history.rollouts_of(order.endpoint)
-    live = taken_over(azureml.observe(order.endpoint), history)
+    live = taken_over(azureml.glance(order.endpoint), history)
+    if live.busy and not any(past.alive for past in history):
+        return False, True, f"{order.endpoint}: Azure is at work on it; it is compared the next time."
     left = what_is_left(order, live).plan.steps
     verdict = decide(order.endpoint, order.digest, history, left, prefect_history.quarantine_of(order.endpoint), order.commit)
     if verdict.do == "start":

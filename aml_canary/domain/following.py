@@ -98,7 +98,9 @@ def decide(
 
 
 def taken_over(live: Observed, history: Sequence[Past]) -> Observed:
-    """The endpoint as a new rollout would find it: an unfinished one gives way first, and its traffic goes back to stable."""
+    """The endpoint as a new rollout would find it: an unfinished one ends its step and gives way first, and its traffic goes back to stable."""
+    if live.exists and live.busy and any(past.alive for past in history):
+        live = replace(live, state="Succeeded")
     writer = next((past for past in history if past.run == live.facts.run), None)
     if writer is None or writer.promoted or not live.facts.stable:
         return live

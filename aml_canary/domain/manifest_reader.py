@@ -79,6 +79,21 @@ def discover(tree: Tree, under: str = ".") -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def manifest_of(tree: Tree, file: str) -> str | None:
+    """The manifest that the file is part of: itself, or the folder it lies in. None where it is part of none.
+
+    What a manifest refers to, such as code or request files, is part of no manifest.
+    """
+    if _is_target_name(posixpath.basename(file)):
+        return file
+    folder = folder_of(file)
+    names = Files(tree).beside(folder)
+    split = any(name in form_split.ENDPOINT for name in names)
+    if split or any(form_staged.FILE.fullmatch(name) for name in names):
+        return folder or "."
+    return None
+
+
 def _is_target_name(name: str) -> bool:
     return name in ("canary.yml", "canary.yaml") or name.endswith((".canary.yml", ".canary.yaml"))
 

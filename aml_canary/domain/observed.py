@@ -75,6 +75,12 @@ class Observed:
         """Whether any live or mirrored request reaches the deployment by weight."""
         return bool(self.traffic.get(deployment) or self.mirror_traffic.get(deployment))
 
+    @property
+    def busy(self) -> bool:
+        """Whether Azure is at work on the endpoint or one of its deployments."""
+        states = [self.state, *(deployment.state for deployment in self.deployments.values())]
+        return self.exists and any(state not in ("Succeeded", "Failed", "Canceled") for state in states)
+
     def without(self, *names: str) -> "Observed":
         """The same endpoint, had it not these deployments."""
         return replace(self, deployments={n: d for n, d in self.deployments.items() if n not in names})

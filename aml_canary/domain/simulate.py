@@ -3,7 +3,7 @@
 May import `domain` only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from aml_canary.domain.effects import after
 from aml_canary.domain.observed import Observed
@@ -11,19 +11,22 @@ from aml_canary.domain.planner import Wanted, plan
 from aml_canary.domain.staging import next_stage
 from aml_canary.domain.steps import SmokeInvoke, Step
 
-__all__ = ["after", "whole_path"]
+__all__ = ["after", "walk", "whole_path"]
 
 
 def whole_path(stages: Sequence[Wanted], live: Observed) -> tuple[Step, ...]:
     """Every step from here to the last stage, as if each succeeded. Raises PlanRefused where the way is barred."""
-    path: list[Step] = []
+    return tuple(step for step, _ in walk(stages, live))
+
+
+def walk(stages: Sequence[Wanted], live: Observed) -> Iterator[tuple[Step, Observed]]:
+    """Every step of the whole path, with the endpoint as it is after it. Raises PlanRefused where the way is barred."""
     smoked: set[str] = set()
     at: int | None = 0 if len(stages) == 1 else next_stage(stages, live)
     while at is not None:
         steps = plan(stages[at], live, smoked).steps
         for step in steps:
             live = after(step, live, stages[at])
+            yield step, live
         smoked |= {step.name for step in steps if isinstance(step, SmokeInvoke)}
-        path += steps
         at = at + 1 if at + 1 < len(stages) else None
-    return tuple(path)

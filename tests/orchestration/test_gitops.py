@@ -51,13 +51,15 @@ def test_a_newer_commit_takes_over_through_the_old_traffic_and_an_unrelated_one_
 def test_a_rollout_at_work_gives_way_before_its_next_step(world: World) -> None:
     world.blue_is_live()
     world.push({"green": 100}, {"green": "v2"}, "  approvals: {before: []}\n")
-    world.stack.emulator.faults.add("deployment.put", name="green", delay=8.0, count=1)
+    world.stack.emulator.pace({"deployment.create": {"reads": 10**6}})
     synced(world)
     [first] = rollouts(world)
     wait_until(lambda: "create-green" in [task["name"] for task in world.prefect.task_runs(first)], "green is being created")
     world.push({"green": 100}, {"green": "v2-slow"})
     synced(world)
     second = rollouts(world)[-1]
+    wait_until(lambda: world.prefect.state(second) == "Suspended", "the second waits until the first gives way")
+    world.stack.emulator.pace(pace="fast")
     assert world.end_of(first)["state"]["name"] == "Superseded"
     assert world.stages(first) == ["create-green", f"roll-back-{world.endpoint}"]
     assert world.until_asked(second) == "flight-green-10"

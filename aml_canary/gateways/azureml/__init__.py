@@ -11,11 +11,13 @@ from aml_canary.gateways.azureml.endpoints import (
     delete_endpoint,
     endpoint_names,
     endpoints_from,
+    glance,
     observe,
     put_traffic_back,
     scoring_access,
     shift_traffic,
 )
+from aml_canary.gateways.azureml.quota import read_quota
 
 __all__ = [
     "create_deployment",
@@ -24,8 +26,10 @@ __all__ = [
     "delete_endpoint",
     "endpoint_names",
     "endpoints_from",
+    "glance",
     "observe",
     "put_traffic_back",
+    "read_quota",
     "scale_deployment",
     "scoring_access",
     "shift_traffic",

@@ -28,15 +28,21 @@ def observe(name: str) -> Observed:
     """The endpoint as it is, once Azure has finished whatever it is doing to it and its deployments."""
     if until_settled(lambda: _state(name), f"finish its work on endpoint {name}") is None:
         return absent(name)
-    endpoint = _read(name)
-    with translated(f"list the deployments of {name}"):
-        found = list(client().online_deployments.list(endpoint_name=name)) if endpoint is not None else []
-    busy = [d for d in found if text_of(d.provisioning_state) not in SETTLED]
+    now = glance(name)
+    busy = [deployment for deployment in now.deployments.values() if deployment.state not in SETTLED]
     for deployment in busy:
-        settled(name, text_of(deployment.name))
-    if busy:
-        return observe(name)
-    return absent(name) if endpoint is None else _observed(name, endpoint, found)
+        settled(name, deployment.name)
+    return observe(name) if busy else now
+
+
+def glance(name: str) -> Observed:
+    """The endpoint as it is at this moment, whatever Azure is at work on."""
+    endpoint = _read(name)
+    if endpoint is None:
+        return absent(name)
+    with translated(f"list the deployments of {name}"):
+        found = list(client().online_deployments.list(endpoint_name=name))
+    return _observed(name, endpoint, found)
 
 
 def text_of(value: object) -> str:
