@@ -62,27 +62,40 @@ def _insist_on_prefect() -> None:
 @main.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--notes", is_flag=True, help="Print also how older spellings were read.")
-@_formats
+@click.option("--changed", is_flag=True, help="PATHS are files that changed: check the manifests that they belong to.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif"]),
+    default="text",
+    help="What to print: text for people, json for scripts, sarif (2.1.0) for code hosts and editors.",
+)
 @_failing_plainly
-def validate(paths: tuple[Path, ...], notes: bool, form: str) -> None:
+def validate(paths: tuple[Path, ...], notes: bool, changed: bool, form: str) -> None:
     """Check manifests: files, folders of a manifest, or folders to look through."""
-    from aml_canary.local import readings
+    from aml_canary.local import changed_readings, readings
 
-    read = [reading for path in paths for reading in readings(path)]
+    read = changed_readings(paths) if changed else [reading for path in paths for reading in readings(path)]
     checked, found = len(read), [finding for reading in read for finding in reading.findings]
     errors = [finding for finding in found if finding.severity == "error"]
     if form == "json":
         click.echo(json.dumps({"manifests": checked, "findings": [vars(finding) for finding in found]}, indent=2))
+    elif form == "sarif":
+        from importlib.metadata import version
+
+        from aml_canary.domain.sarif import sarif
+
+        click.echo(json.dumps(sarif(found if notes else errors, version("aml-canary")), indent=2))
     else:
         for finding in found if notes else errors:
             click.echo(str(finding))
         click.echo(f"{checked} manifests, {len(errors)} errors, {len(found) - len(errors)} notes.")
-    if not checked:
+    if not checked and not changed:
         click.echo(
             "No manifest was found: a manifest is canary.yml or *.canary.yml, or a folder with endpoint.yml or managed-<n>-*.yaml.",
             err=True,
         )
-    sys.exit(1 if errors or not checked else 0)
+    sys.exit(1 if errors or not (checked or changed) else 0)
 
 
 @main.command()

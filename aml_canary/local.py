@@ -4,12 +4,13 @@ May import `domain`, `gateways` and `errors`.
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from aml_canary.domain.manifest_reader import Reading, discover, read_manifest, require
+from aml_canary.domain.manifest_reader import Reading, discover, manifest_of, read_manifest, require
 from aml_canary.domain.observed import Observed
 from aml_canary.domain.order import Order, order_of
 from aml_canary.domain.tree import Tree
@@ -26,6 +27,19 @@ def readings(path: Path) -> tuple[Reading, ...]:
     tree, inside = _tree(path)
     found = (inside,) if path.is_file() else discover(tree, inside)
     return tuple(read_manifest(tree, manifest) for manifest in found)
+
+
+def changed_readings(paths: Iterable[Path]) -> list[Reading]:
+    """What the manifests read as that these files belong to, each once; files that are part of none are passed over."""
+    trees: dict[Path, FolderTree] = {}
+    found: dict[tuple[Path, str], Reading] = {}
+    for path in paths:
+        root, inside = _place(path)
+        tree = trees.setdefault(root, FolderTree(root))
+        manifest = manifest_of(tree, inside) if path.is_file() else None
+        if manifest is not None and (root, manifest) not in found:
+            found[root, manifest] = read_manifest(tree, manifest)
+    return list(found.values())
 
 
 def local_order(path: Path) -> Order:
@@ -82,8 +96,13 @@ def observed_json(live: Observed) -> dict[str, Any]:
 
 
 def _tree(path: Path) -> tuple[Tree, str]:
+    root, inside = _place(path)
+    return FolderTree(root), inside
+
+
+def _place(path: Path) -> tuple[Path, str]:
     """The repository around the path, or the folder itself where there is none, and the path inside it."""
     whole = path.resolve()
     folder = whole if whole.is_dir() else whole.parent
     root = next((f for f in (folder, *folder.parents) if (f / ".git").exists()), folder)
-    return FolderTree(root), whole.relative_to(root).as_posix()
+    return root, whole.relative_to(root).as_posix()

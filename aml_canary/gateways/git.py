@@ -68,6 +68,28 @@ class Mirror:
             self._discard()
         return self._resolve(ref)
 
+    def fetch(self, ref: str) -> str:
+        """The full commit id of one ref by its whole name, such as refs/pull/7/head, asked of the repository now."""
+        if not ref.startswith("refs/") or not ref.isprintable() or run(["check-ref-format", ref]).status != 0:
+            raise Permanent(f"{ref[:200]!r} is not the whole name of a ref, such as refs/pull/7/head.")
+        # Under a name of ours: what is fetched so is no branch or tag of the repository.
+        ours = f"refs/aml-canary/{hashlib.sha256(ref.encode()).hexdigest()[:32]}"
+        try:
+            with _locked(self.path):
+                if not self.path.is_dir():
+                    self._fetch()
+                self._fetch_into(self.path, f"+{ref}:{ours}")
+        except _Damaged:
+            self._discard()
+            raise
+        if not (commit := self._commit(ours)):
+            raise Permanent(f"{ref} of {self.address} is no commit.")
+        return commit
+
+    def merge_base(self, one: str, other: str) -> str:
+        """Where the histories of two commits, full ids that the mirror has, meet; empty where they never do."""
+        return self.local("merge-base", one, other).out.decode().partition("\n")[0]
+
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Whether commit `older` is `newer` or in its history. Both are full commit ids; Permanent where one is unknown."""
         self.need(older)
@@ -131,7 +153,7 @@ class Mirror:
             self._fetch_into(made)
             made.rename(self.path)
 
-    def _fetch_into(self, path: Path) -> None:
+    def _fetch_into(self, path: Path, *refs: str) -> None:
         answer = run(
             [
                 f"--git-dir={path}",
@@ -142,7 +164,7 @@ class Mirror:
                 "--no-write-fetch-head",
                 "--end-of-options",
                 self.address.bare,
-                *_REFS,
+                *(refs or _REFS),
             ],
             options=(*_FETCHING, *self.address.options()),
             environment=self.address.environment(),

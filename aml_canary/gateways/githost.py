@@ -35,12 +35,13 @@ _WHAT_TO_CHECK = {
 
 @dataclass(frozen=True)
 class Connection:
-    """The host of one repository, and the way in. `repository` is the host's name for it."""
+    """The host of one repository, and the way in. `repository` is the host's name for it, `longest_comment` in characters."""
 
     host: GitHost = field(repr=False)
     api: str
     token: str = field(repr=False)
     repository: str
+    longest_comment: int = 60_000
 
     def set_status(self, commit: str, state: State, description: str, url: str, context: str) -> None:
         """Have the commit show this status. Raises Transient or Permanent."""
@@ -75,7 +76,9 @@ def connection(repository: str) -> Connection | None:
     access = settings().git_hosts.get(repository)
     if access is None:
         return None
-    return Connection(HOSTS[access.host], access.base, access.token.get_secret_value(), repository)
+    # Bitbucket takes 32,768 characters, GitHub 65,536, the others more.
+    longest = 30_000 if access.host.startswith("bitbucket") else 60_000
+    return Connection(HOSTS[access.host], access.base, access.token.get_secret_value(), repository, longest)
 
 
 def send(request: HttpRequest, token: str = "") -> bytes:

@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             pass  # who asked has heard enough
 
-    do_GET = do_POST = do_PATCH = do_PUT = _do
+    do_GET = do_POST = do_PATCH = do_PUT = _do  # noqa: N815 - the base class's names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Says nothing."""

@@ -122,7 +122,7 @@ def test_nobody_there_is_worth_another_try_and_the_token_is_in_no_log(
 def test_a_redirect_is_not_followed_so_nobody_else_gets_the_token(there: Connection, host: GitHostWorld) -> None:
     with git_host() as elsewhere:
         host.answers = [(307, {"Location": f"{elsewhere.api}/repos/acme/models/statuses/{COMMIT}"}, b"")]
-        with pytest.raises(Permanent, match="307 .*It has moved"):
+        with pytest.raises(Permanent, match=r"307 .*It has moved"):
             status(there)
         assert elsewhere.received == []
 

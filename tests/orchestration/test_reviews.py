@@ -74,12 +74,10 @@ def test_a_pull_request_gets_one_comment_that_is_edited_and_a_status_and_azure_i
     assert status["target_url"].endswith(state["run"])
     [comment] = host.comments["7"]
     text = comment["body"]
-    assert (
-        f"- `{world.endpoint}`: `blue 100 %` → `blue 90 %, green 10 %` → `green 100 %`; 5 steps, 3 approvals, at most 2 instances." in text,
-        text,
-    )
+    timeline = "`blue 100 %` → `blue 90 %, green 10 %` → `green 100 %`; 5 steps, 3 approvals, at most 4 instances."
+    assert f"- `{world.endpoint}`: {timeline}" in text, text
     assert "- `endpoint.traffic.green`: nothing → `100`" in text
-    assert "| `Standard_F2s_v2` | 1 | 2 | 4 | " in text
+    assert "| `Standard_F2s_v2` | 2 | 4 | 6 | " in text, text
 
     # The same pull request, with another commit, that is wrong.
     bad = propose(world, 7, {"green": 90}, {"green": "v2"})
