@@ -12,15 +12,14 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed
 
 from aml_canary.domain.following import OUTDATED
-from aml_canary.domain.report import outcome
 from aml_canary.domain.steps import label
-from aml_canary.errors import AmlCanaryError, RolloutRejected, SmokeFailed, Superseded
+from aml_canary.errors import AmlCanaryError, RolloutRejected, Superseded
 from tasks.ask import ask_before, insist_on_progress
-from tasks.following import end_quarantine, overtaken, quarantine, quickest, wait_out_freeze
-from tasks.lock import give_way, holder_of, release_endpoint, take_endpoint
-from tasks.reading import look, observe, publish_plan, read_order
-from tasks.stages import carry_out, roll_back
-from tasks.starting import start_dependents
+from tasks.ending import finish, give_up, hold_or_roll_back
+from tasks.following import overtaken, quickest, wait_out_freeze
+from tasks.lock import give_way, holder_of, take_endpoint
+from tasks.reading import look, publish_plan, read_order
+from tasks.stages import carry_out
 
 
 @flow(name="canary", retries=0, persist_result=False)
@@ -51,19 +50,8 @@ def canary(repository: str, commit: str, manifest: str, following: bool = False)
             carry_out(step, order, left, holder)
             done.append(label(step))
     except (RolloutRejected, Superseded) as stopped:
-        back = roll_back(order.endpoint, holder)
-        if isinstance(stopped, RolloutRejected):
-            quarantine(order, f"it was rejected: {stopped}.")
-        release_endpoint(holder)
-        return Cancelled(name=stopped.state, message=f"{stopped}. {back}")
+        return Cancelled(name=stopped.state, message=give_up(order, holder, stopped))
     except AmlCanaryError as failed:
-        # Kept otherwise: a failed stage can be retried, and until then nothing else touches the endpoint.
-        if order.manifest.rollout.on_failure == "rollback":
-            roll_back(order.endpoint, holder)
-        if isinstance(failed, SmokeFailed):
-            quarantine(order, f"it was judged bad: {failed}")
+        hold_or_roll_back(order, holder, failed)
         raise
-    end_quarantine(order)
-    release_endpoint(holder)
-    start_dependents(order)
-    return Completed(name="Promoted" if planned else "Unchanged", message=outcome(observe(order.endpoint), planned))
+    return Completed(name="Promoted" if planned else "Unchanged", message=finish(order, holder, planned))

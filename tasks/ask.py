@@ -16,6 +16,7 @@ from aml_canary.errors import Permanent
 from aml_canary.gateways.prefect_db import Holder
 from tasks.evidence import smoke_answers
 from tasks.gate import require_approval, stale_reasons
+from tasks.telling import State, tell
 
 
 def ask_before(step: Step, order: Order, left: Left, holder: Holder) -> None:
@@ -24,6 +25,7 @@ def ask_before(step: Step, order: Order, left: Left, holder: Holder) -> None:
     meddled = left.live.facts.run in holder.runs and nonzero(left.live.facts.traffic) != dict(left.live.traffic)
     if gate_of(step) not in approvals.before and not (meddled and gate_of(step)):
         return
+    tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{label(step)} waits for an approval")
     smoke = [answer for answers in smoke_answers(left.live).values() for answer in answers]
     now = shown(order.commit, step, left.live)
     form = gate_form(step, left.plan, left.live, approvals, smoke, order.commit, stale_reasons(label(step), now))

@@ -13,6 +13,7 @@ from aml_canary.gateways.prefect_db import Holder
 from tasks.lock import release_endpoint
 from tasks.retry import retried
 from tasks.stages import roll_back
+from tasks.telling import State, tell_about
 
 
 @retried("thaw")
@@ -37,6 +38,9 @@ def make_safe(holder: Holder) -> tuple[bool, str]:
     if state.type == "COMPLETED":
         release_endpoint(holder)
         return True, f"{holder.endpoint}: released, its rollout had ended."
+    if state.type == "CRASHED" and holder.commit:
+        crashed = "the rollout crashed and keeps the endpoint: Retry it, or push a commit"
+        tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, State.ERROR, crashed)
     if not state.given_up:
         return True, ""
     try:
@@ -45,5 +49,7 @@ def make_safe(holder: Holder) -> tuple[bool, str]:
         get_run_logger().error("%s", error)
         return False, f"{holder.endpoint}: {error}"
     release_endpoint(holder)
+    if holder.commit:
+        tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, State.FAILURE, told)
     get_run_logger().warning("%s", told)
     return True, told

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NoReturn
 from uuid import uuid4
 
+from prefect.exceptions import Abort
 from prefect.flow_runs import suspend_flow_run
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
@@ -26,13 +27,13 @@ def holder_of(order: Order) -> Holder:
     """This flow run, as the holder of the order's endpoint. Gives the run its name and tag on the way."""
     tags = (f"endpoint:{order.endpoint}", f"{ORDER_TAG}{order.digest}")
     prefect_db.name_run(str(flow_run.id), f"{order.endpoint}@{order.commit[:7]}", *tags)
-    return Holder(order.endpoint, str(flow_run.id), order.commit, order.manifest.path)
+    return Holder(order.endpoint, str(flow_run.id), order.commit, order.manifest.path, order.repository, token=uuid4().hex[:12])
 
 
 def holder_for_teardown(endpoint: str) -> Holder:
     """This flow run, as the holder of an endpoint that it is to delete."""
     prefect_db.name_run(str(flow_run.id), f"{endpoint}-teardown", f"endpoint:{endpoint}")
-    return Holder(endpoint, str(flow_run.id), "", "teardown")
+    return Holder(endpoint, str(flow_run.id), "", "teardown", token=uuid4().hex[:12])
 
 
 def take_endpoint(wanted: Holder, on_busy: str) -> Holder:
@@ -49,7 +50,8 @@ def take_endpoint(wanted: Holder, on_busy: str) -> Holder:
         _wait_or_refuse(wanted, other, on_busy)
     prefect_db.mark_waiting(wanted.run, wanted.endpoint, waiting=False)
     if other is None:
-        return prefect_db.held_by(wanted.endpoint) or wanted
+        held = prefect_db.held_by(wanted.endpoint)
+        return wanted if held is None else replace(held, token=wanted.token)
     if (other.commit, other.manifest) == (wanted.commit, wanted.manifest):
         wanted = replace(wanted, predecessors=tuple(sorted(other.runs)))
     else:
@@ -72,7 +74,18 @@ def _wait_or_refuse(wanted: Holder, other: Holder, on_busy: str) -> NoReturn:
 
 
 def give_way(holder: Holder) -> None:
-    """Raise Superseded where a newer commit wants this rollout's place. Asked before each step, because a step is not interrupted."""
+    """Go on only while the endpoint is ours. Asked before each step, because a step is not interrupted.
+
+    Raises Superseded where a newer commit wants this rollout's place, EndpointBusy where the lock was removed or taken, and Prefect's Abort,
+    which leaves the run's state alone, where another process carries out the same run: Prefect starts two when Retry is pressed twice.
+    """
+    held = prefect_db.held_by(holder.endpoint)
+    if held is None or held.run != holder.run:
+        by = f"flow run {held.run} has it" if held else "nobody has it"
+        raise EndpointBusy(f"Endpoint {holder.endpoint} is not held by this run any more: {by}. Retry takes it again if it is free.")
+    if held.token != holder.token:
+        get_run_logger().warning("Another process has begun to carry out this run; this one ends.")
+        raise Abort("another process carries out this flow run")
     commit = prefect_history.asked_to_give_way(holder.run)
     if commit:
         raise Superseded(f"Commit {commit[:12]} takes its place")

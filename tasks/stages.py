@@ -32,10 +32,12 @@ from aml_canary.gateways.prefect_db import Holder
 from aml_canary.gateways.scoring import score
 from tasks.evidence import keep_smoke
 from tasks.retry import retried
+from tasks.telling import State, tell
 
 
 def carry_out(step: Step, order: Order, left: Left, holder: Holder) -> None:
     """Do one step of a plan."""
+    tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{label(step)} is at work")
     match step:
         case CreateEndpoint():
             create_endpoint(step, order, left)

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import VariableCreate
+from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun, StateType, Variable
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
@@ -30,13 +30,18 @@ _NEVER_ANSWERED: Final = "never resumed"
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds an endpoint: the rollout's flow run, and the runs of the same commit it took over from."""
+    """Who holds an endpoint: the rollout's flow run, and the runs of the same commit it took over from.
+
+    `token` is another for each process that carries out the run, so that two of them notice each other.
+    """
 
     endpoint: str
     run: str
     commit: str
     manifest: str
+    repository: str = ""
     predecessors: tuple[str, ...] = ()
+    token: str = ""
 
     @property
     def runs(self) -> frozenset[str]:
@@ -82,7 +87,10 @@ def lock_name(endpoint: str) -> str:
 
 
 def take_lock(wanted: Holder) -> Holder | None:
-    """Take the endpoint, atomically. None: taken. Otherwise the present holder; being that holder already counts as taken."""
+    """Take the endpoint, atomically. None: taken. Otherwise the present holder.
+
+    A run that holds it already takes it anew, with another token: whoever carried out this run before notices.
+    """
     with prefect_client() as client:
         value = {**asdict(wanted), "predecessors": list(wanted.predecessors)}
         try:
@@ -91,7 +99,10 @@ def take_lock(wanted: Holder) -> Holder | None:
             held = _holder(client.read_variable_by_name(lock_name(wanted.endpoint)))
             if held is None:
                 raise Transient(f"The lock of {wanted.endpoint} was released at this moment; trying again takes it.") from None
-            return None if held.run == wanted.run else held
+            if held.run != wanted.run:
+                return held
+            again = {**value, "predecessors": list(held.predecessors)}
+            client.update_variable(VariableUpdate(name=lock_name(wanted.endpoint), value=again))
         return None
 
 
@@ -222,5 +233,7 @@ def _holder(variable: Variable | None) -> Holder | None:
         run=str(value.get("run", "")),
         commit=str(value.get("commit", "")),
         manifest=str(value.get("manifest", "")),
+        repository=str(value.get("repository", "")),
+        token=str(value.get("token", "")),
         predecessors=tuple(str(run) for run in value.get("predecessors") or ()),
     )

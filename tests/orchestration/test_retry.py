@@ -62,6 +62,22 @@ def test_a_run_killed_in_every_stage_and_a_worker_killed_while_it_waits_still_en
     assert world.lock() is None
 
 
+def test_of_two_processes_of_one_run_only_the_later_one_goes_on(world: World) -> None:
+    world.blue_is_live()
+    before = len(world.writes())
+    world.stack.emulator.pace({"deployment.create": {"reads": 10**6}})
+    run = world.start_green("  approvals: {before: []}\n")
+    wait_until(lambda: _at_work(world, run, "create-green"), "green is being created")
+    first = world.lock()
+    # Retry pressed while the run is at work after all, as happens when Prefect says for a moment that it crashed.
+    world.prefect.retry(run, force=True)
+    wait_until(lambda: (world.lock() or first) != first, "another process has the run")
+    world.stack.emulator.pace(pace="fast")
+    assert world.end_of(run)["state"]["name"] == "Promoted"
+    assert world.traffic == {"green": 100}
+    assert world.writes()[before:] == ["deployment.put green", "endpoint.put", "endpoint.put", "deployment.delete blue"]
+
+
 def kill_in(world: World, run: str, stage: str, *, force: bool, before_retry: Callable[[], object] = lambda: None) -> None:
     """kill -9 the run's process once the stage has asked something of Azure that takes time; then everything is quick again, and Retry."""
     wait_until(lambda: _at_work(world, run, stage), f"{stage} is at work")

@@ -1,0 +1,50 @@
+"""How a rollout ends: as git wants it, given up on somebody's word, or failed and kept for a Retry.
+
+May import prefect, `aml_canary.domain`, `aml_canary.errors`, `aml_canary.gateways` and the other tasks.
+"""
+
+from collections.abc import Sequence
+
+from aml_canary.domain.order import Order
+from aml_canary.domain.report import outcome
+from aml_canary.errors import AmlCanaryError, EndpointBusy, RolloutRejected, SmokeFailed, Superseded
+from aml_canary.gateways.prefect_db import Holder
+from tasks.following import end_quarantine, quarantine
+from tasks.lock import release_endpoint
+from tasks.reading import observe
+from tasks.stages import roll_back
+from tasks.starting import start_dependents
+from tasks.telling import State, tell
+
+
+def finish(order: Order, holder: Holder, planned: Sequence[str]) -> str:
+    """Give the endpoint up, as the manifest says; and say so."""
+    end_quarantine(order)
+    release_endpoint(holder)
+    told = outcome(observe(order.endpoint), planned)
+    tell(order.repository, order.commit, order.endpoint, State.SUCCESS, told)
+    start_dependents(order)
+    return told
+
+
+def give_up(order: Order, holder: Holder, stopped: RolloutRejected | Superseded) -> str:
+    """Put traffic back and give the endpoint up, because somebody or a newer commit wants that; and say so."""
+    back = roll_back(order.endpoint, holder)
+    rejected = isinstance(stopped, RolloutRejected)
+    if rejected:
+        quarantine(order, f"it was rejected: {stopped}.")
+    release_endpoint(holder)
+    told = f"{stopped}. {back}"
+    tell(order.repository, order.commit, order.endpoint, State.FAILURE if rejected else State.ERROR, told)
+    return told
+
+
+def hold_or_roll_back(order: Order, holder: Holder, failed: AmlCanaryError) -> None:
+    """Put traffic back where the manifest wants that of a failure. The endpoint is kept: a failed stage can be retried, and until then
+    nothing else touches it."""
+    if order.manifest.rollout.on_failure == "rollback" and not isinstance(failed, EndpointBusy):
+        roll_back(order.endpoint, holder)
+    judged_bad = isinstance(failed, SmokeFailed)
+    if judged_bad:
+        quarantine(order, f"it was judged bad: {failed}")
+    tell(order.repository, order.commit, order.endpoint, State.FAILURE if judged_bad else State.ERROR, str(failed).splitlines()[0])
