@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,3 +147,41 @@ def test_a_reset_is_kept_as_well_and_without_state_each_start_is_empty(started: 
         os.kill(emulator.pid, signal.SIGKILL)
     with running_emulator(tmp_path / "plain") as emulator:
         assert list(azure_of(emulator).client.online_endpoints.list()) == []
+
+
+def test_a_kill_while_deployments_come_up_again_changes_nothing_either(started: Any, azure_of: Any, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    flag.touch()
+    code = f"import os, time\ndef init():\n    while not os.path.exists({str(flag)!r}):\n        time.sleep(0.01)\n"
+    code += "def run(data):\n    return 'up'\n"
+    with started() as emulator:
+        azure = azure_of(emulator)
+        azure.create_endpoint()
+        azure.deploy("blue", code=code)
+        azure.traffic(blue=100)
+        emulator.pace({"endpoint.update": {"seconds": 600}})
+        azure.client.online_endpoints.begin_create_or_update(azure.client.online_endpoints.get(ENDPOINT))
+        os.kill(emulator.pid, signal.SIGKILL)
+    flag.unlink()
+    arguments = ("--dir", str(tmp_path / "dir"), "--state", str(tmp_path / "state"), "--until-stdin-closes")
+    with subprocess.Popen([sys.executable, "-m", "aml_emulator.cli", "start", *arguments], stdin=subprocess.PIPE) as child:
+        while not answers(emulator):
+            assert child.poll() is None
+        [blue] = azure.client.online_deployments.list(ENDPOINT)
+        assert blue.provisioning_state == "Updating"
+        # The change of the endpoint that was under way has failed, and may be asked for again.
+        assert azure.client.online_endpoints.get(ENDPOINT).provisioning_state == "Failed"
+        azure.traffic(blue=100)
+        child.kill()
+    flag.touch()
+    with started():
+        assert azure.client.online_deployments.get("blue", ENDPOINT).provisioning_state == "Succeeded"
+        assert azure.client.online_endpoints.get(ENDPOINT).provisioning_state == "Succeeded"
+        assert azure.score().json() == "up"
+
+
+def answers(emulator: RunningEmulator) -> bool:
+    try:
+        return emulator.call("GET", "health")["status"] == "ok"
+    except OSError:
+        return False
