@@ -16,13 +16,16 @@ from aml_canary.githosts import HOSTS
 
 
 class GitHostAccess(BaseModel):
-    """Where a repository's statuses and comments are written, and with which token. `api` empty: the host's public API."""
+    """Where a repository's statuses and comments are written, and with which token.
+
+    `api` empty: the host's public API. `token` empty: nothing is written.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     host: str
     api: str = ""
-    token: SecretStr
+    token: SecretStr = SecretStr("")
 
     @field_validator("host")
     @classmethod
@@ -35,7 +38,7 @@ class GitHostAccess(BaseModel):
     @classmethod
     def _one_word(cls, token: SecretStr) -> SecretStr:
         # Whatever else is in a header's value ends the header, or is refused with the value in the message.
-        if not re.fullmatch(r"[!-~]+", token.get_secret_value()):
+        if not re.fullmatch(r"[!-~]*", token.get_secret_value()):
             raise ValueError("the token has to be one word of printable ASCII, without spaces or line ends.")
         return token
 

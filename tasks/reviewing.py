@@ -156,9 +156,13 @@ def publish(repository: str, number: int, host: str, found: Review) -> str:
     create_markdown_artifact(text, key=key, description=told[:500])
     if there is None:
         wanted = host or "its git host"
-        return f"{told} Nothing was sent: AML_CANARY_GIT_HOSTS names no way to {wanted} for {repository}. See artifact {key}."
-    post_review(repository, found.commit, State(state), told)
-    return f"{told} {write_comment(repository, number, text, marker)}"
+        return f"{told} Nothing was sent: AML_CANARY_GIT_HOSTS has no token for {wanted} of {repository}. See artifact {key}."
+    try:
+        commented = write_comment(repository, number, text, marker)
+    finally:
+        # The status is what counts, whatever became of the comment.
+        post_review(repository, found.commit, State(state), told)
+    return f"{told} {commented}"
 
 
 @retried("tell-aml-canary/review")

@@ -39,7 +39,7 @@ def _tell(run: str, attempt: str, repository: str, commit: str, endpoint: str, s
     try:
         if githost.connection(repository) is None:
             if _first(run, "told-nobody"):
-                get_run_logger().info("Git is not told: AML_CANARY_GIT_HOSTS names no host for %s.", repository)
+                get_run_logger().info("Git is not told: AML_CANARY_GIT_HOSTS names no host and token for %s.", repository)
             return
         key = f"told-{hashlib.sha256(repr(said).encode()).hexdigest()[:24]}"
         if prefect_db.kept(run, key) is not None:
@@ -65,7 +65,7 @@ def _post_status(repository: str, commit: str, context: str, state: State, descr
     """Send the status. Returns why it was not sent, where another try is not worth it or was the last."""
     there = githost.connection(repository)
     if there is None:
-        return "the settings name no host."
+        return "the settings name no host and token."
     try:
         there.set_status(commit, state, description, url, context)
     except Permanent as error:

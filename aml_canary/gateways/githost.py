@@ -72,9 +72,9 @@ class Connection:
 
 
 def connection(repository: str) -> Connection | None:
-    """The way to the host of a repository; None where the settings name none."""
+    """The way to the host of a repository; None where the settings name none, or no token for it."""
     access = settings().git_hosts.get(repository)
-    if access is None:
+    if access is None or not access.token.get_secret_value():
         return None
     # Bitbucket takes 32,768 characters, GitHub 65,536, the others more.
     longest = 30_000 if access.host.startswith("bitbucket") else 60_000

@@ -158,7 +158,7 @@ def test_an_address_that_is_none_is_refused_without_the_header() -> None:
         ({"host": "githup", "token": TOKEN}, "there is no git host 'githup' here; there is github, gitlab"),
         ({"host": "gitea", "token": TOKEN}, "gitea has no public API: give `api`"),
         ({"host": "github", "token": f"{TOKEN}\n"}, "the token has to be one word"),
-        ({"host": "github", "token": ""}, "the token has to be one word"),
+        ({"host": "github", "token": "two words"}, "the token has to be one word"),
         ({"host": "github", "api": f"https://me:{TOKEN}@git.test", "token": TOKEN}, "without credentials"),
         ({"host": "github", "api": "git.test", "token": TOKEN}, "http(s) URL"),
     ],
@@ -174,8 +174,9 @@ def test_settings_that_cannot_work_are_refused_and_the_token_is_not_shown(
     assert TOKEN not in str(raised.value) + problem_with_settings(raised.value)
 
 
-def test_without_settings_there_is_no_way_to_any_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("AML_CANARY_GIT_HOSTS", raising=False)
+@pytest.mark.parametrize("configured", ["{}", '{"acme/other": {"host": "github", "token": "t"}}', '{"acme/models": {"host": "github"}}'])
+def test_without_host_and_token_there_is_no_way_to_any_host(monkeypatch: pytest.MonkeyPatch, configured: str) -> None:
+    monkeypatch.setenv("AML_CANARY_GIT_HOSTS", configured)
     settings.cache_clear()
     assert githost.connection("acme/models") is None
     settings.cache_clear()

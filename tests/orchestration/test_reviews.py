@@ -100,10 +100,10 @@ def test_a_pull_request_gets_one_comment_that_is_edited_and_a_status_and_azure_i
 def test_without_a_host_in_the_settings_the_review_is_an_artifact_and_says_that_nothing_was_sent(world: World, host: GitHostWorld) -> None:
     world.push({"blue": 100}, {"blue": "v1"})
     commit = propose(world, 8, {"blue": 100}, {"blue": "v2"})
-    env = access(world, host) | {"AML_CANARY_GIT_HOSTS": "{}"}
+    env = access(world, host) | {"AML_CANARY_GIT_HOSTS": json.dumps({world.repository.name: {"host": "github"}})}
     state = reviewed(world, 8, commit, env)
     assert state["type"] == "COMPLETED"
-    assert "Nothing was sent: AML_CANARY_GIT_HOSTS names no way to github" in state["message"]
+    assert "Nothing was sent: AML_CANARY_GIT_HOSTS has no token for github" in state["message"]
     assert host.received == []
     key = "review-" + world.repository.name.replace("/", "-") + "-8"
     [artifact] = world.prefect.call("POST", "/artifacts/filter", {"artifacts": {"key": {"any_": [key]}}})
