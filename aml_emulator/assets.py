@@ -153,7 +153,8 @@ class Assets:
 
     async def list_containers(self, request: Request) -> Reply:
         kind = request.params["kind"].lower()
-        known = self.store.assets.get(kind, {})
+        # Versions can be archived here, whole assets cannot.
+        known = self.store.assets.get(kind, {}) if False in lists.views(request) else {}
         return Reply(200, self.context.page(request, [self._container(kind, n, list(v.values())) for n, v in known.items()]))
 
     def _container(self, kind: str, name: str, versions: list[Asset]) -> Json:

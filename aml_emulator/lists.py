@@ -57,15 +57,20 @@ def deployments(found: Iterable[Deployment], request: Request) -> list[Deploymen
     return ordered(found, request.query.get("$orderBy"), "CreatedAtAsc")
 
 
-def versions(found: Iterable[Asset], request: Request) -> list[Asset]:
-    query = request.query
-    view = query.get("listViewType", "All")
+def views(request: Request) -> tuple[bool, ...]:
+    """Which values of `isArchived` are wanted."""
+    view = request.query.get("listViewType") or "All"
     if view.lower() not in VIEWS:
         raise malformed(f"listViewType must be ActiveOnly, ArchivedOnly or All, not {view!r}")
+    return VIEWS[view.lower()]
+
+
+def versions(found: Iterable[Asset], request: Request) -> list[Asset]:
+    query, wanted = request.query, views(request)
     chosen = [
         one
         for one in found
-        if bool(one.properties.get("isArchived")) in VIEWS[view.lower()]
+        if bool(one.properties.get("isArchived")) in wanted
         and query.get("version", one.version) in ("", one.version)
         and query.get("description", "") in ("", one.properties.get("description"))
         and has(query.get("tags", ""), one.properties.get("tags") or {})

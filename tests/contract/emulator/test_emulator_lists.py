@@ -83,6 +83,8 @@ def test_versions_of_a_model_are_filtered_and_ordered(arm: Any) -> None:
     assert names(arm, path, version="2", description="number 2") == ["2"]
     assert names(arm, path, count=1) == ["1", "2", "3"]
     assert arm.call("GET", f"{path}?feed=registry").status_code == 501
+    assert names(arm, "models", listViewType="ActiveOnly") == ["trees"]
+    assert names(arm, "models", listViewType="ArchivedOnly") == []
 
 
 def test_the_client_does_not_list_what_it_has_archived(azure: Any, tmp_path: Any) -> None:
