@@ -56,7 +56,7 @@ def _demo(folder: Path, *, by_hand: bool, keep: bool) -> int:
         repository.copy(ROOT / "examples" / "manifests" / "sample-request.json", "configs/sample-request.json")
         stack.start_door()
         repository.tell(stack.door, stack.webhook_secret)
-        timeline = Timeline(stack, by_hand=by_hand)
+        timeline = Timeline(stack, started, by_hand=by_hand)
         print(f"Up after {time.monotonic() - started:.0f} s.")
         print(f"  Prefect UI      {stack.prefect.url.removesuffix('/api')}")
         print(f"  logs            {run_folder / 'logs'}")

@@ -15,11 +15,11 @@ _STAGES = ("create-", "scale-", "smoke-invoke-", "flight-", "full-", "delete-", 
 
 
 class Timeline:
-    """Prints `seconds  stage  took  live traffic  answered by`, one line for each stage."""
+    """Prints `seconds  stage  took  live traffic  answered by`, one line for each stage; seconds since `started` on the monotonic clock."""
 
-    def __init__(self, stack: Stack, *, by_hand: bool) -> None:
+    def __init__(self, stack: Stack, started: float, *, by_hand: bool) -> None:
         self._stack, self._by_hand = stack, by_hand
-        self._started = time.monotonic()
+        self._started = started
         self._samples: list[tuple[datetime, str, str]] = []
         self.tallies: Mapping[str, Tally] = {}
 
