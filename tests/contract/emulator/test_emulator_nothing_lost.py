@@ -1,6 +1,6 @@
 """No request is ever lost: clients keep asking while weights, sizes, versions and deployments change without a pause.
 
-20,000 requests, about half a minute on two quiet processors; EMULATOR_REQUESTS says otherwise.
+20,000 requests, a minute or two on two shared processors; EMULATOR_REQUESTS says otherwise.
 """
 
 from __future__ import annotations
