@@ -26,17 +26,18 @@ _LONGEST_WAIT_SECONDS = 30.0
 
 def tell(repository: str, commit: str, endpoint: str, state: State, description: str) -> None:
     """Have the commit show how this run does with the endpoint. The same is said once in a run, and again after a Retry. Never raises."""
-    _tell(str(flow_run.id), f"{flow_run.run_count}", repository, commit, endpoint, state, description)
+    _tell(None, repository, commit, endpoint, state, description)
 
 
 def tell_about(run: str, repository: str, commit: str, endpoint: str, state: State, description: str) -> None:
     """Have the commit show how somebody else's run ended; the link leads there. Never raises."""
-    _tell(run, "", repository, commit, endpoint, state, description)
+    _tell(run, repository, commit, endpoint, state, description)
 
 
-def _tell(run: str, attempt: str, repository: str, commit: str, endpoint: str, state: State, description: str) -> None:
-    said = (commit, endpoint, state.value, description, attempt)
+def _tell(other: str | None, repository: str, commit: str, endpoint: str, state: State, description: str) -> None:
     try:
+        run, attempt = (str(flow_run.id), flow_run.run_count) if other is None else (other, 0)
+        said = (commit, endpoint, state.value, description, attempt)
         if githost.connection(repository) is None:
             if _first(run, "told-nobody"):
                 get_run_logger().info("Git is not told: AML_CANARY_GIT_HOSTS names no host and token for %s.", repository)

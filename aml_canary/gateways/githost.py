@@ -18,7 +18,7 @@ from aml_canary.githosts.delivery import GitHost, HttpRequest, State, Status
 from aml_canary.settings import settings
 
 CONNECT_SECONDS = 5.0
-READ_SECONDS = 30.0
+READ_SECONDS = 15.0
 BODY_BYTES = 16 * 1024 * 1024
 # A pull request with more comments than on so many pages gets a new one.
 PAGES = 30

@@ -36,7 +36,7 @@ GREEN = """  green: {model: "azureml:churn:2", code_configuration: {code: ../mod
 
 def tree(traffic="blue: 100", count="1", green="", latency="500", score="one", **more):
     text = MANIFEST.replace("TRAFFIC", traffic).replace("COUNT", count).replace("GREEN", green).replace("LATENCY", latency)
-    files = {PATH: text, "configs/sample.json": "[[1]]", "models/v1/score.py": score, **more}
+    files = {PATH: text, "configs/sample.json": "[[1]]", "models/v1/score.py": score, "models/v1/same.py": "", **more}
     return MemoryTree({name: content.encode() for name, content in files.items()})
 
 
