@@ -6,13 +6,15 @@ BIN := .venv/bin
 APPROVE ?= api
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench-emulator lock clean
+.PHONY: help install demo test check bench bench-emulator bench-push lock clean
 
 help:
 	@echo "make demo     the whole system on this machine: a good release and a broken one (APPROVE=ui: you answer the gates)"
 	@echo "make test     all tests, against real Prefect servers, the real Azure SDK, real processes and git"
 	@echo "make check    formatting, lint, types, layers"
-	@echo "make bench-emulator  what the emulator's scoring door costs, and 20,000 requests under constant changes"
+	@echo "make bench    both of the next two"
+	@echo "make bench-emulator  what the emulator's scoring door costs"
+	@echo "make bench-push  how long it takes from a signed push to the rollout's run"
 	@echo "make lock     write requirements.lock anew from pyproject.toml"
 	@echo "make clean    remove everything that make made"
 
@@ -38,9 +40,13 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+bench: bench-emulator bench-push
+
 bench-emulator: install
 	$(BIN)/python -m benchmarks.emulator
-	EMULATOR_REQUESTS=20000 $(BIN)/python -m pytest --capture=no tests/contract/emulator/test_emulator_nothing_lost.py
+
+bench-push: install
+	$(BIN)/python -m benchmarks.push
 
 lock: install
 	$(BIN)/uv pip compile pyproject.toml --extra emulator --group dev --universal --python-version 3.11 --generate-hashes \
