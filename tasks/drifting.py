@@ -18,14 +18,16 @@ from aml_canary.domain.steps import Step
 from aml_canary.gateways import azureml, prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
 from tasks.stages import now
+from tasks.telling import State, tell
 
 
 def drifted(order: Order, live: Observed, left: Sequence[Step], told: str) -> str:
-    """Report the drift, heal it where the manifest says so and it makes traffic safer; the sentence to tell."""
+    """Report the drift, once for each thing that differs; heal it where the manifest says so and it makes traffic safer; the sentence to tell."""
     report = drift_report(order.endpoint, told, live, left)
     key = f"drift-{order.endpoint}"
     if prefect_history.latest_artifact(key) != report:
         create_markdown_artifact(report, key=key, description=told)
+        tell(order.repository, order.commit, order.endpoint, State.FAILURE, told)
     get_run_logger().warning("%s", told)
     safer = safer_traffic(order, live) if order.manifest.rollout.drift == "heal" else None
     return f"{told} {_put_back(order, live, safer)}" if safer else f"{told} It is left as it is; see artifact {key}."

@@ -19,6 +19,11 @@ def rollouts(world: World) -> list[str]:
     return [run["id"] for run in sorted(runs, key=lambda run: run["created"])]
 
 
+def frozen_until(world: World, run: str) -> str:
+    """When the run's freeze ends, as its tag says."""
+    return next(tag for tag in world.prefect.run(run)["tags"] if tag.startswith("frozen-until:"))
+
+
 def test_a_newer_commit_takes_over_through_the_old_traffic_and_an_unrelated_one_does_not(world: World) -> None:
     world.blue_is_live()
     world.push({"green": 100}, {"green": "v2"})
@@ -76,8 +81,15 @@ def test_a_branch_put_back_goes_straight_to_the_warm_deployment_in_spite_of_a_fr
     [first] = rollouts(world)
     wait_until(lambda: world.prefect.state(first) == "Suspended", "the first release waits for the end of the freeze")
     assert world.traffic == {}
-    tags = world.prefect.run(first)["tags"]
-    assert "frozen" in tags
+    until = frozen_until(world, first)
+    # As if the time had come: the guard wakes it, and it looks at the clock itself.
+    world.prefect.call(
+        "PATCH", f"/flow_runs/{first}", {"tags": [f"endpoint:{world.endpoint}", "frozen", "frozen-until:2020-01-01T00:00:00+00:00"]}
+    )
+    assert "goes on, its freeze is over" in world.run_guard()["state"]["message"]
+    wait_until(
+        lambda: world.prefect.state(first) == "Suspended" and frozen_until(world, first) == until, "it waits again, for the same end"
+    )
 
     # The same without a freeze, so that there is something to come back to; then green, then back.
     blue = world.push({"blue": 100}, {"blue": "v1"}, asked)

@@ -158,3 +158,22 @@ def test_a_status_is_said_once_in_a_run_and_its_failure_is_one_warning(
     assert sum("Git is not told" in record.getMessage() for record in caplog.records) == 1
     assert TOKEN not in caplog.text
     assert world.prefect.state(runs[0]) == "Completed"
+
+
+def test_a_rollout_tells_its_commit_each_stage_each_question_and_how_it_ended(world: World, host: GitHostWorld) -> None:
+    world.blue_is_live()
+    commit = world.push({"green": 100}, {"green": "v2"})
+    parameters = {"repository": world.repository.name, "commit": commit, "manifest": path_of(world.endpoint)}
+    body = {"parameters": parameters, "state": {"type": "SCHEDULED"}, "job_variables": {"env": access(world, host)}}
+    deployment = world.prefect.deployment("canary/canary")["id"]
+    run = world.prefect.call("POST", f"/deployments/{deployment}/create_flow_run", body)["id"]
+    assert world.until_asked(run) == "flight-green-10"
+    world.answer(run, "reject", "not today")
+    assert world.end_of(run)["state"]["name"] == "Rejected"
+    assert {(told, status["context"]) for told, status in host.statuses} == {(commit, f"aml-canary/{world.endpoint}")}
+    assert [(status["state"], status["description"]) for _, status in host.statuses] == [
+        ("pending", "create-green is at work"),
+        ("pending", "smoke-invoke-green is at work"),
+        ("pending", "flight-green-10 waits for an approval"),
+        ("failure", "Ada rejected flight-green-10: not today. Live traffic was as before the rollout and was left alone."),
+    ]
