@@ -7,6 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
+from aml_canary.domain.observed import Facts
 from aml_canary.errors import Permanent, Transient
 from aml_canary.gateways import azureml
 from tests.contract.azure_world import NAME, create, endpoint, written
@@ -19,10 +20,10 @@ HOUR_AHEAD = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True
 def test_what_may_work_in_a_moment_is_transient_and_asked_once(emulator, status):
     emulator.faults.add("endpoint.put", status=status, code="SomeCode", message="In Azure's words.", count=None)
     with pytest.raises(Transient, match=rf"^Azure failed to create endpoint churn: HTTP {status} \(SomeCode\) In Azure's words\.$"):
-        azureml.create_endpoint(endpoint(), "c")
+        azureml.create_endpoint(endpoint(), Facts(commit="c"))
     assert written(emulator) == ["endpoint.put"]
     emulator.faults.clear()
-    azureml.create_endpoint(endpoint(), "c")
+    azureml.create_endpoint(endpoint(), Facts(commit="c"))
     assert azureml.observe(NAME).state == "Succeeded"
 
 
@@ -30,7 +31,7 @@ def test_what_may_work_in_a_moment_is_transient_and_asked_once(emulator, status)
 def test_what_would_fail_again_is_permanent_and_asked_once(emulator, status):
     emulator.faults.add("endpoint.put", status=status, code="SomeCode", message="In Azure's words.", count=None)
     with pytest.raises(Permanent, match=rf"HTTP {status} \(SomeCode\) In Azure's words\."):
-        azureml.create_endpoint(endpoint(), "c")
+        azureml.create_endpoint(endpoint(), Facts(commit="c"))
     assert written(emulator) == ["endpoint.put"]
 
 
@@ -62,8 +63,8 @@ def test_an_identity_service_that_is_down_is_transient(emulator):
 def test_a_connection_that_breaks_is_transient(emulator, operation):
     emulator.faults.add(operation, reset=True)
     with pytest.raises(Transient, match=r"^Azure could not be reached to .*churn: "):
-        azureml.create_endpoint(endpoint(), "c")
-    azureml.create_endpoint(endpoint(), "c")
+        azureml.create_endpoint(endpoint(), Facts(commit="c"))
+    azureml.create_endpoint(endpoint(), Facts(commit="c"))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_a_connection_that_breaks_is_transient(emulator, operation):
 )
 def test_what_breaks_on_the_way_to_a_deployment_is_transient_too(emulator, operation, fault):
     """The SDK wraps most of what happens during an upload in exceptions of its own."""
-    azureml.create_endpoint(endpoint(), "c")
+    azureml.create_endpoint(endpoint(), Facts(commit="c"))
     emulator.faults.add(operation, count=None, **fault)
     with pytest.raises(Transient):
         create("blue")
@@ -113,11 +114,11 @@ def test_without_a_number_or_date_there_is_no_wait(emulator, headers):
 def test_an_operation_that_azure_accepted_and_failed_is_permanent_with_its_reason(emulator):
     emulator.faults.add("endpoint.put", operation={"code": "OutOfQuota", "message": "Not enough cores."})
     with pytest.raises(Permanent, match=r"Azure failed to create endpoint churn: \(OutOfQuota\) Not enough cores\."):
-        azureml.create_endpoint(endpoint(), "c")
+        azureml.create_endpoint(endpoint(), Facts(commit="c"))
     # The wreck is there now; a second try says so and does not touch it.
     emulator.requests.clear()
     with pytest.raises(Permanent, match="it is Failed"):
-        azureml.create_endpoint(endpoint(), "c")
+        azureml.create_endpoint(endpoint(), Facts(commit="c"))
     assert written(emulator) == []
 
 
@@ -126,7 +127,7 @@ def test_an_operation_that_never_ends_is_given_up_after_the_time_in_the_settings
     forget()
     emulator.faults.add("endpoint.put", operation="never_ends")
     with pytest.raises(Permanent, match=r"still busy \(Creating\) after 0 s.*AML_CANARY_OPERATION_TIMEOUT_SECONDS"):
-        azureml.create_endpoint(endpoint(), "c")
+        azureml.create_endpoint(endpoint(), Facts(commit="c"))
     forget()
 
 

@@ -10,6 +10,7 @@ import requests
 from azure.ai.ml.entities import Model
 
 from aml_canary.domain.manifest import Probe, RequestSettings
+from aml_canary.domain.observed import Facts
 from aml_canary.errors import ForeignChange, Permanent
 from aml_canary.gateways import azureml
 from aml_canary.gateways.azureml.client import client
@@ -17,7 +18,7 @@ from tests.contract.azure_world import COMMIT, NAME, ROOT, create, deployment, e
 
 
 def test_an_endpoint_is_created_without_the_traffic_its_manifest_wants_one_day(emulator):
-    azureml.create_endpoint(endpoint(traffic={"blue": 100}, mirror_traffic={"green": 10}, tags={"team": "research"}), COMMIT)
+    azureml.create_endpoint(endpoint(traffic={"blue": 100}, mirror_traffic={"green": 10}, tags={"team": "research"}), Facts(commit=COMMIT))
     body = last_body(emulator, "endpoint.put")
     assert (body["properties"]["traffic"], body["properties"]["mirrorTraffic"]) == ({}, {})
     live = azureml.observe(NAME)
@@ -27,15 +28,15 @@ def test_an_endpoint_is_created_without_the_traffic_its_manifest_wants_one_day(e
 
 @pytest.mark.parametrize("mode", ["key", "aml_token"])
 def test_an_authentication_mode_comes_back_as_the_manifest_spells_it(emulator, mode):
-    azureml.create_endpoint(endpoint(auth_mode=mode), COMMIT)
+    azureml.create_endpoint(endpoint(auth_mode=mode), Facts(commit=COMMIT))
     assert azureml.observe(NAME).auth_mode == mode
     assert azureml.scoring_access(NAME)
 
 
 def test_creating_an_endpoint_once_more_writes_nothing(emulator):
-    azureml.create_endpoint(endpoint(), COMMIT)
+    azureml.create_endpoint(endpoint(), Facts(commit=COMMIT))
     emulator.requests.clear()
-    azureml.create_endpoint(endpoint(description="changed"), COMMIT)
+    azureml.create_endpoint(endpoint(description="changed"), Facts(commit=COMMIT))
     assert written(emulator) == []
 
 
@@ -47,12 +48,12 @@ def test_what_is_not_there_is_observed_as_absent(emulator):
 def test_the_workspaces_endpoints_are_listed_by_name(emulator):
     assert azureml.endpoint_names() == ()
     for name in ("zebra", "aardvark"):
-        azureml.create_endpoint(endpoint().model_copy(update={"name": name}), COMMIT)
+        azureml.create_endpoint(endpoint().model_copy(update={"name": name}), Facts(commit=COMMIT))
     assert azureml.endpoint_names() == ("aardvark", "zebra")
 
 
 def test_deleting_an_endpoint_is_one_write_and_none_the_second_time(emulator):
-    azureml.create_endpoint(endpoint(), COMMIT)
+    azureml.create_endpoint(endpoint(), Facts(commit=COMMIT))
     emulator.requests.clear()
     azureml.delete_endpoint(NAME)
     assert azureml.observe(NAME).exists is False
@@ -62,7 +63,7 @@ def test_deleting_an_endpoint_is_one_write_and_none_the_second_time(emulator):
 
 def test_a_deployment_from_its_creation_to_its_end(emulator, tmp_path: Path):
     """One life in one test, because each creation starts real processes."""
-    azureml.create_endpoint(endpoint(), COMMIT)
+    azureml.create_endpoint(endpoint(), Facts(commit=COMMIT))
     emulator.requests.clear()
     settings = RequestSettings(request_timeout_ms=2750, max_concurrent_requests_per_instance=3, max_queue_wait_ms=1250)
     blue = create("blue", request_settings=settings, readiness_probe=Probe(initial_delay=1, period=1), tags={"cost": "7"})
@@ -98,7 +99,9 @@ def test_a_deployment_from_its_creation_to_its_end(emulator, tmp_path: Path):
     assert what_runs(now) == what_runs(before)
     assert now["properties"]["requestSettings"]["requestTimeout"] == "PT2.75S"
     assert now["properties"]["requestSettings"]["maxQueueWait"] == "PT1.25S"
-    assert now["tags"] == {**before["tags"], "policy": "audited", "aml-canary.commit": "another commit"}
+    ours = {"aml-canary.commit": "another commit", "aml-canary.instances": "2"}
+    assert now["tags"] == {**before["tags"], "policy": "audited", **ours}
+    assert azureml.observe(NAME).deployments["blue"].applied_count == 2
 
     # Once more, after a lost answer; and when Azure shows the old count for a while.
     emulator.requests.clear()
@@ -143,7 +146,7 @@ def what_runs(body):
 
 
 def test_a_container_that_crashes_is_permanent_with_the_tail_of_its_log(emulator):
-    azureml.create_endpoint(endpoint(), COMMIT)
+    azureml.create_endpoint(endpoint(), Facts(commit=COMMIT))
     with pytest.raises(Permanent) as failure:
         create("green", "v2-crash", readiness_probe=Probe(initial_delay=1, period=1, failure_threshold=1))
     text = str(failure.value)
@@ -161,7 +164,7 @@ def test_a_container_that_crashes_is_permanent_with_the_tail_of_its_log(emulator
 
 
 def test_a_log_that_cannot_be_read_does_not_hide_why_a_deployment_failed(emulator):
-    azureml.create_endpoint(endpoint(), COMMIT)
+    azureml.create_endpoint(endpoint(), Facts(commit=COMMIT))
     emulator.faults.add("deployment.put", operation={"code": "OutOfQuota", "message": "Not enough cores."})
     emulator.faults.add("deployment.get_logs", status=500)
     with pytest.raises(Permanent, match=r"\(OutOfQuota\) Not enough cores\.(?s:.*)the log could not be read: HttpResponseError"):
@@ -169,14 +172,14 @@ def test_a_log_that_cannot_be_read_does_not_hide_why_a_deployment_failed(emulato
 
 
 def test_what_the_sdk_itself_refuses_is_permanent(emulator):
-    azureml.create_endpoint(endpoint(), COMMIT)
+    azureml.create_endpoint(endpoint(), Facts(commit=COMMIT))
     with pytest.raises(Permanent, match="refused to create deployment blue"):
         create("blue", model={"path": "examples/models/no-such-folder"})
     assert "deployment.put" not in written(emulator)
 
 
 def test_a_deployment_that_is_being_created_is_observed_once_that_is_done(emulator):
-    azureml.create_endpoint(endpoint(), COMMIT)
+    azureml.create_endpoint(endpoint(), Facts(commit=COMMIT))
     emulator.pace({"deployment.create": {"reads": 6}})
     create("blue")
     emulator.pace({"deployment.delete": {"seconds": 0.5}})
@@ -186,6 +189,6 @@ def test_a_deployment_that_is_being_created_is_observed_once_that_is_done(emulat
 
 def test_a_registered_model_is_observed_by_name_and_version(emulator):
     client().models.create_or_update(Model(name="weights", version="3", path=str(ROOT / "examples" / "models" / "model")))
-    azureml.create_endpoint(endpoint(), COMMIT)
+    azureml.create_endpoint(endpoint(), Facts(commit=COMMIT))
     create("blue", model="azureml:weights:3")
     assert azureml.observe(NAME).deployments["blue"].model == "weights:3"

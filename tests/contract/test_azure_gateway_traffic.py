@@ -29,7 +29,7 @@ RUNS = frozenset({"run-1"})
 def served(installation: dict[str, str], aml_emulator: RunningEmulator) -> Iterator[RunningEmulator]:
     """Blue (v1) and green (v2), and a third one that never came up."""
     aml_emulator.reset()
-    azureml.create_endpoint(endpoint(), "c")
+    azureml.create_endpoint(endpoint(), Facts(commit="c"))
     create("blue", "v1")
     create("green", "v2")
     aml_emulator.faults.add("deployment.put", name="red", operation={"code": "Crashed", "message": "No."})

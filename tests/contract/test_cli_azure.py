@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from aml_canary.domain.observed import Facts
 from aml_canary.gateways import azureml
 from tests.contract.azure_world import COMMIT, NAME, ROOT, endpoint
 
@@ -27,7 +28,7 @@ def writes(emulator) -> list[str]:
 
 
 def test_a_plan_against_azure_shows_what_is_left_and_writes_nothing(emulator, installation):
-    azureml.create_endpoint(endpoint(), COMMIT)
+    azureml.create_endpoint(endpoint(), Facts(commit=COMMIT))
     emulator.requests.clear()
     found = cli(installation, "plan", CHURN, "--format", "json")
     assert found.returncode == 0

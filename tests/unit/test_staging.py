@@ -120,7 +120,7 @@ def test_instances_that_an_autoscaler_moved_do_not_hide_where_the_endpoint_is():
     _, _, world = next(found for found in SEED_WAY if label(found[1]) == "full-green")
     moved = World(live_with(world, world.live.deployments["green"], instance_count=9))
     assert next((i + 1, label(s)) for i, s, _ in way(SEED.stages, moved)) == (5, "full-green")
-    end = end_of(SEED.stages, moved)
+    end = end_of(SEED.stages, moved).live
     assert (end.traffic, {name: d.instance_count for name, d in end.deployments.items()}) == ({"green": 100}, {"green": 9}), "left alone"
 
 
@@ -128,7 +128,7 @@ def test_instances_of_a_deployment_whose_written_count_is_not_known_are_brought_
     _, _, world = next(found for found in SEED_WAY if label(found[1]) == "full-green")
     moved = World(live_with(world, world.live.deployments["green"], instance_count=9, applied_count=None))
     assert next((i + 1, label(s)) for i, s, _ in way(SEED.stages, moved)) == (4, "scale-green")
-    assert end_of(SEED.stages, moved).deployments["green"].instance_count == 5
+    assert end_of(SEED.stages, moved).live.deployments["green"].instance_count == 5
 
 
 def test_an_endpoint_that_is_at_no_stage_is_refused_with_the_names_of_the_stages():
