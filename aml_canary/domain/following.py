@@ -65,7 +65,8 @@ def decide(
     acted = [past for past in history if past.state != OUTDATED]
     newest = acted[0] if acted else None
     at = f" {commit[:12]}" if commit else ""
-    start = Verdict("start", "", f"{endpoint}:{order}:after:{newest.run if newest else 'nothing'}")
+    # After the newest of all: one that found itself outdated did nothing, and must not be found again under the same key.
+    start = Verdict("start", "", f"{endpoint}:{order}:after:{history[0].run if history else 'nothing'}")
     if newest is not None and newest.alive:
         if newest.order != order:
             return start
@@ -82,7 +83,7 @@ def decide(
     if newest is None or newest.order != order:
         return start
     if bad is not None and bad.run == newest.run:
-        return Verdict("start", "", f"{endpoint}:{order}:lifted:{newest.run}")
+        return Verdict("start", "", f"{endpoint}:{order}:lifted:{newest.run}:after:{history[0].run}")
     if not newest.promoted:
         return Verdict(
             "nothing",

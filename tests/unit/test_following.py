@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aml_canary.domain.following import OUTDATED, Past, Quarantined, decide, is_return, is_warm, safer_traffic, taken_over
@@ -86,7 +86,7 @@ def test_an_order_in_quarantine_is_not_started_whatever_came_between():
 
 def test_a_lifted_quarantine_lets_the_order_be_started_once():
     lifted = {"new": Quarantined("a" * 40, "it was rejected.", "1", lifted=True)}
-    assert told([past("1", state="Rejected")], quarantine=lifted).key == "churn:new:lifted:1"
+    assert told([past("1", state="Rejected")], quarantine=lifted).key == "churn:new:lifted:1:after:1"
     assert told([past("2", state="Failed"), past("1", state="Rejected")], quarantine=lifted).do == "nothing"
 
 
@@ -196,6 +196,7 @@ events = st.one_of(
 
 
 @often
+@example([("deliver", 0), ("push", "b"), ("start", 0), ("push", "a")])
 @given(st.lists(events, max_size=40))
 def test_whatever_was_delivered_the_endpoint_ends_as_the_head_wants_it(happened):
     branch = Branch()
