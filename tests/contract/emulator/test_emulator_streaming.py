@@ -358,12 +358,19 @@ def test_four_uploads_at_once_do_not_show_in_memory(azure: Any) -> None:
     import requests
 
     url, headers = f"{azure.emulator.scoring_url}/canary/score", {"Authorization": f"Bearer {azure.key}"}
+    # The kernel forgets the highest so far; what tests before this one left in the logs is not what is measured.
+    Path(f"/proc/{azure.emulator.pid}/clear_refs").write_text("5")
+    before = memory(azure.emulator.pid, "VmRSS")
     for given in (body, iter([body[:65536]] * 100)):
         response = requests.post(url, data=given, headers=headers, timeout=60)
         assert response.status_code == 200, response.text
     assert response.json() == {"size": 6553600}
-    status = Path(f"/proc/{azure.emulator.pid}/status").read_text()
-    assert int(status.split("VmHWM:")[1].split()[0]) < 60 * 1024
+    assert memory(azure.emulator.pid, "VmHWM") - before < 8 * 1024
+
+
+def memory(pid: int, which: str) -> int:
+    """A figure of /proc/<pid>/status in KiB."""
+    return int(Path(f"/proc/{pid}/status").read_text().split(f"{which}:")[1].split()[0])
 
 
 def test_the_log_of_scoring_requests_tells_each_one(azure: Any) -> None:
