@@ -24,7 +24,7 @@ from aml_emulator.wire import BodyTooLargeError, Json, MalformedBodyError, Reply
 
 logger = logging.getLogger("aml_emulator.arm")
 # The log is for tests, and a forgotten emulator must not grow without end.
-MAX_LOG = 20_000
+MAX_LOG = 8_000
 STREAMED = ("blob.put",)
 READING = ("GET", "HEAD")
 LOGGED_BODIES = ("PUT", "PATCH", "POST")
