@@ -5,6 +5,7 @@ host shows it. Lines are cut off at the end where a host would refuse the whole.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 
 from aml_canary.domain.observed import traffic_text
 from aml_canary.domain.quota import against
@@ -20,15 +21,13 @@ _MOST = 60
 
 def comment(review: Review, marker: str, limit: int = 60_000) -> str:
     """Markdown of at most `limit` characters, with `marker` as its first line."""
-    lines = [marker, ""]
-    room = limit - len(marker) - len(CUT) - 4
-    for line in _lines(review):
-        room -= len(line) + 1
-        if room < 0:
-            lines += ["", CUT]
-            break
-        lines.append(line)
-    return "\n".join(lines)
+    lines = [marker, "", *_lines(review)]
+    if len(whole := "\n".join(lines)) <= limit:
+        return whole
+    ending = ["", CUT]
+    room = limit - len("\n".join(ending))
+    ends = accumulate(len(line) + 1 for line in lines)
+    return "\n".join([*(line for line, end in zip(lines, ends, strict=True) if end <= room), *ending])
 
 
 def code(text: str, most: int = _VALUE) -> str:

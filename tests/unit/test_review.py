@@ -180,3 +180,10 @@ def test_no_comment_is_longer_than_its_host_takes(word, limit, times):
     assert len(text) <= limit
     assert text.startswith(MARKER + "\n")
     assert (CUT in text) == (len(comment(review, MARKER, 10**9)) > len(text))
+
+
+@given(EVIL)
+def test_a_comment_that_just_fits_is_whole(word):
+    whole = comment(filled(word), MARKER, 10**9)
+    assert comment(filled(word), MARKER, len(whole)) == whole
+    assert CUT in comment(filled(word), MARKER, len(whole) - 1)
