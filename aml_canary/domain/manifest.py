@@ -123,10 +123,53 @@ class Approvals(Frozen):
     timeout_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 24 * 7.0
 
 
+class Limits(Frozen):
+    """What no canary may exceed, however bad stable is: an absolute limit (SLO) beside the comparison. None: no limit."""
+
+    error_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    p50_ms: Annotated[float, Field(gt=0)] | None = None
+    p95_ms: Annotated[float, Field(gt=0)] | None = None
+
+
+class Quality(Frozen):
+    """How good answers are, beyond their status.
+
+    `function` is the dotted name of a function `(request, response) -> value`, higher is better; its values are compared like latencies.
+    `least_agreement_percent`: the share of the smoke requests, sent to both again and again, to which canary and stable give equal answers.
+    """
+
+    function: str | None = None
+    least_agreement_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+
+
+class Judge(Frozen):
+    """How a canary with live traffic is judged after every traffic step.
+
+    `confidence` is one word for all the statistics: how often a healthy canary may be failed by mistake, over its whole bake (careful
+    0.1 %, normal 1 %, fast 5 %). A bake ends on evidence, not before `least_minutes` and not after `longest_minutes`; `on_inconclusive` says
+    what becomes of a canary of which nothing is known then. It passes on evidence that its share of errors is less than
+    `tolerated_error_percent` above stable's, and its latency less than `tolerated_slowdown` times stable's.
+    """
+
+    enabled: bool = True
+    confidence: Literal["careful", "normal", "fast"] = "normal"
+    least_minutes: Annotated[int, Field(ge=1, le=24 * 60)] = 5
+    longest_minutes: Annotated[int, Field(ge=1, le=7 * 24 * 60)] = 60
+    on_inconclusive: Literal["ask", "hold", "proceed", "rollback"] = "ask"
+    tolerated_error_percent: Annotated[float, Field(gt=0, le=100)] = 5.0
+    tolerated_slowdown: Annotated[float, Field(gt=1, le=100)] = 1.5
+    limits: Limits = Limits()
+    quality: Quality = Quality()
+
+
 class Retire(Frozen):
-    """What becomes of a live deployment that the manifest no longer names: deleted when it is without traffic, or kept."""
+    """What becomes of a live deployment that the manifest no longer names: deleted when it is without traffic, or kept.
+
+    It is kept for `keep_for_minutes` after its last request, so that going back to it is one change of weights.
+    """
 
     delete: bool = True
+    keep_for_minutes: Annotated[int, Field(ge=0, le=30 * 24 * 60)] = 10
 
 
 class Freeze(Frozen):
@@ -145,6 +188,7 @@ class Rollout(Frozen):
 
     steps: tuple[Annotated[int, Field(ge=1, le=100)], ...] = (10,)
     smoke: Smoke = Smoke()
+    judge: Judge = Judge()
     approvals: Approvals = Approvals()
     retire: Retire = Retire()
     on_failure: Literal["hold", "rollback"] = "hold"
