@@ -119,7 +119,7 @@ def plan(path: Path, observed: Path | None, form: str) -> None:
     order = local_order(path)
     live = observed_from(observed, order.endpoint)
     remarks = what_is_left(order, live).plan.remarks
-    steps = whole_path(order.stages, live)
+    steps = whole_path(order.stages, live, order.waits)
     approvals = order.manifest.rollout.approvals
     if form == "json":
         rows = [{"step": label(s), "what": sentence(s), "approval": gate_of(s) in approvals.before} for s in steps]

@@ -8,6 +8,7 @@
         * EndpointBusy     another rollout holds the endpoint
         * ForeignChange    somebody else changed the endpoint while this rollout was at work
         * SmokeFailed      the canary answered its smoke requests wrongly
+        * JudgedBad        the canary is worse than stable under live traffic
         * RolloutRejected  a person said no
         * Superseded       a newer commit takes the rollout's place
 
@@ -50,6 +51,12 @@ class ForeignChange(Permanent):
 
 class SmokeFailed(Permanent):
     """The canary's answer to a smoke request is wrong, late or missing."""
+
+
+class JudgedBad(Permanent):
+    """The canary is worse than stable, or its manifest goes back without a verdict; live traffic goes back at once."""
+
+    state = "RolledBack"
 
 
 class RolloutRejected(Permanent):

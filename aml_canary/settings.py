@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     home: Path = Field(Path.home() / ".aml-canary", description="Where git mirrors are kept. May be deleted at any time.")
     retries: Annotated[int, Field(ge=0, le=20)] = Field(6, description="How often a stage is tried again after a transient failure.")
     retry_delay_seconds: Annotated[float, Field(gt=0)] = Field(5.0, description="The first pause before another try; it doubles each time.")
+    silence_seconds: Annotated[float, Field(ge=90)] = Field(
+        600.0, description="After how long without a heartbeat a running rollout counts as dead; more than three of Prefect's heartbeats."
+    )
     operation_timeout_seconds: Annotated[float, Field(gt=0)] = Field(3600.0, description="How long one Azure operation may take.")
 
 

@@ -1,7 +1,7 @@
 """One rollout of one endpoint: the story of the whole project.
 
 It keeps no progress. Started, resumed, retried or run a second time, it looks at the endpoint, plans what is left, and goes on. What the
-next step is, `aml_canary.domain.planner` decides; what a step does, `tasks.stages`. Without a Prefect worker the same is
+next step is, `aml_canary.domain.planner` decides; what a step does, `tasks.carrying_out`. Without a Prefect worker the same is
 `aml-canary run PATH`. May import prefect, `tasks` and `aml_canary.domain`.
 """
 
@@ -9,17 +9,17 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Cancelled, Completed
+from prefect.states import Cancelled, Completed, Failed
 
 from aml_canary.domain.following import OUTDATED
 from aml_canary.domain.steps import label
-from aml_canary.errors import AmlCanaryError, RolloutRejected, Superseded
+from aml_canary.errors import AmlCanaryError, JudgedBad, RolloutRejected, Superseded
 from tasks.ask import ask_before, insist_on_progress
+from tasks.carrying_out import carry_out
 from tasks.ending import finish, give_up, hold_or_roll_back
 from tasks.following import overtaken, quickest, wait_out_freeze
 from tasks.lock import give_way, holder_of, take_endpoint
 from tasks.reading import look, publish_plan, read_order
-from tasks.stages import carry_out
 
 
 @flow(name="canary", retries=0, persist_result=False)
@@ -41,7 +41,7 @@ def canary(repository: str, commit: str, manifest: str, following: bool = False)
     try:
         order = quickest(order, holder) if following else order
         planned = publish_plan(order)
-        while (left := look(order)).plan.steps:
+        while (left := look(order, holder)).plan.steps:
             step = left.plan.steps[0]
             insist_on_progress(step, done)
             give_way(holder)
@@ -51,6 +51,8 @@ def canary(repository: str, commit: str, manifest: str, following: bool = False)
             done.append(label(step))
     except (RolloutRejected, Superseded) as stopped:
         return Cancelled(name=stopped.state, message=give_up(order, holder, stopped))
+    except JudgedBad as bad:
+        return Failed(name=bad.state, message=give_up(order, holder, bad))
     except AmlCanaryError as failed:
         hold_or_roll_back(order, holder, failed)
         raise

@@ -11,10 +11,10 @@ from aml_canary.domain.observed import Observed, nonzero
 from aml_canary.domain.order import Left, Order
 from aml_canary.domain.planner import Plan
 from aml_canary.domain.report import gate_form
-from aml_canary.domain.steps import DeleteEndpoint, Step, gate_of, label
+from aml_canary.domain.steps import Bake, DeleteEndpoint, Step, gate_of, label
 from aml_canary.errors import Permanent
 from aml_canary.gateways.prefect_db import Holder
-from tasks.evidence import smoke_answers
+from tasks.evidence import last_verdict, smoke_answers
 from tasks.gate import require_approval, stale_reasons
 from tasks.telling import State, tell
 
@@ -28,8 +28,20 @@ def ask_before(step: Step, order: Order, left: Left, holder: Holder) -> None:
     tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{label(step)} waits for an approval")
     smoke = [answer for answers in smoke_answers(left.live).values() for answer in answers]
     now = shown(order.commit, step, left.live)
-    form = gate_form(step, left.plan, left.live, approvals, smoke, order.commit, stale_reasons(label(step), now))
+    form = gate_form(
+        step, left.plan, left.live, approvals, smoke, order.commit, stale_reasons(label(step), now), last_verdict(left.live, holder)
+    )
     require_approval(label(step), now, form, approvals.timeout_hours * 3600)
+
+
+def ask_without_verdict(step: Bake, order: Order, left: Left, holder: Holder) -> None:
+    """Have a person say whether the rollout goes on though the bake came to no verdict. Raises RolloutRejected."""
+    approvals, gate = order.manifest.rollout.approvals, label(step)
+    tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{gate} has no verdict and waits for an approval")
+    now = shown(order.commit, step, left.live)
+    rest = Plan(tuple(after for after in left.plan.steps if after != step))
+    form = gate_form(step, rest, left.live, approvals, [], order.commit, stale_reasons(gate, now), last_verdict(left.live, holder))
+    require_approval(gate, now, form, approvals.timeout_hours * 3600)
 
 
 def ask_before_teardown(live: Observed, because: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from aml_canary.domain.order import Order
 from aml_canary.domain.report import outcome
-from aml_canary.errors import AmlCanaryError, EndpointBusy, RolloutRejected, SmokeFailed, Superseded
+from aml_canary.errors import AmlCanaryError, EndpointBusy, JudgedBad, RolloutRejected, SmokeFailed, Superseded
 from aml_canary.gateways.prefect_db import Holder
 from tasks.following import end_quarantine, quarantine
 from tasks.lock import release_endpoint
@@ -27,15 +27,17 @@ def finish(order: Order, holder: Holder, planned: Sequence[str]) -> str:
     return told
 
 
-def give_up(order: Order, holder: Holder, stopped: RolloutRejected | Superseded) -> str:
-    """Put traffic back and give the endpoint up, because somebody or a newer commit wants that; and say so."""
+def give_up(order: Order, holder: Holder, stopped: RolloutRejected | Superseded | JudgedBad) -> str:
+    """Put traffic back and give the endpoint up, because somebody, a newer commit or the judge wants that; and say so."""
     back = roll_back(order.endpoint, holder)
-    rejected = isinstance(stopped, RolloutRejected)
-    if rejected:
+    if isinstance(stopped, RolloutRejected):
         quarantine(order, f"it was rejected: {stopped}.")
+    if isinstance(stopped, JudgedBad):
+        quarantine(order, f"it was judged bad: {stopped}")
     release_endpoint(holder)
-    told = f"{stopped}. {back}"
-    tell(order.repository, order.commit, order.endpoint, State.FAILURE if rejected else State.ERROR, told)
+    told = f"{str(stopped).rstrip('.')}. {back}"
+    bad = isinstance(stopped, RolloutRejected | JudgedBad)
+    tell(order.repository, order.commit, order.endpoint, State.FAILURE if bad else State.ERROR, told)
     return told
 
 

@@ -67,7 +67,7 @@ def quickest(order: Order, holder: Holder) -> Order:
 def wait_out_freeze(order: Order) -> None:
     """Suspend the run until no freeze window is open; the guard resumes it. A rollback does not wait."""
     until = None if order.rollback else freeze_ends(order)
-    prefect_history.mark_frozen(str(flow_run.id), until)
+    prefect_history.mark_asleep(str(flow_run.id), "frozen", until)
     if until is None:
         return
     get_run_logger().info("Frozen until %s: nothing is started or promoted before.", until.isoformat(timespec="minutes"))

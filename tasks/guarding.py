@@ -1,25 +1,32 @@
-"""What the guard does for one endpoint.
+"""What the guard does for one endpoint: judge where nobody else does, and make safe what was given up.
 
-May import prefect, `aml_canary.errors`, `aml_canary.gateways` and the other tasks.
+May import prefect, `aml_canary.domain`, `aml_canary.errors`, `aml_canary.gateways` and the other tasks.
 """
 
 from datetime import UTC, datetime
 
 from prefect.logging import get_run_logger
 
-from aml_canary.errors import Permanent
-from aml_canary.gateways import prefect_db, prefect_history
-from aml_canary.gateways.prefect_db import Holder
+from aml_canary.domain.baking import bake_after
+from aml_canary.domain.following import Quarantined
+from aml_canary.errors import AmlCanaryError, JudgedBad
+from aml_canary.gateways import azureml, prefect_db, prefect_history, prefect_life
+from aml_canary.gateways.prefect_db import Holder, RunState
+from tasks.evidence import rules_of
+from tasks.judging import judged, watch_of
 from tasks.lock import release_endpoint
 from tasks.retry import retried
 from tasks.stages import roll_back
 from tasks.telling import State, tell_about
 
+# All is well, and a sentence; empty where there is nothing to say.
+Told = tuple[bool, str]
 
-@retried("thaw")
-def go_on_after_freeze() -> tuple[str, ...]:
-    """Resume the rollouts whose freeze is over; their names."""
-    return prefect_history.thaw(datetime.now(UTC))
+
+@retried("wake-sleepers")
+def wake_sleepers() -> tuple[str, ...]:
+    """Resume the rollouts whose freeze or rest is over; their names."""
+    return prefect_history.wake(datetime.now(UTC))
 
 
 @retried("find-held-endpoints")
@@ -28,28 +35,89 @@ def endpoints_held() -> tuple[Holder, ...]:
     return prefect_db.holders()
 
 
-def make_safe(holder: Holder) -> tuple[bool, str]:
-    """Traffic back and lock released, if the rollout was given up. Returns whether all is well, and what was done, if anything."""
+def look_after(holder: Holder) -> Told:
+    """Make the endpoint safe where its rollout was given up, is dead, or has a bad canary that nobody else watches.
+
+    One endpoint's trouble holds up no other.
+    """
+    try:
+        return _look_after(holder)
+    except AmlCanaryError as error:
+        get_run_logger().error("%s: %s", holder.endpoint, error)
+        return False, f"{holder.endpoint}: {error}"
+
+
+def _look_after(holder: Holder) -> Told:
+    state = _state_of(holder)
+    if state.type == "COMPLETED":
+        release_endpoint(holder)
+        return True, f"{holder.endpoint}: released, its rollout had ended."
+    if state.given_up:
+        return _free(holder, f"flow run {holder.run} is {state.name}. {roll_back(holder.endpoint, holder)}", State.FAILURE)
+    if state.type == "RUNNING":
+        if not silent(holder):
+            return True, ""
+        back = roll_back(holder.endpoint, holder)
+        prefect_life.died(holder.run)
+        return _free(holder, f"flow run {holder.run} showed no sign of life. {back}", State.ERROR)
+    if state.type == "CRASHED" and holder.commit:
+        crashed = "the rollout crashed and keeps the endpoint: Retry it, or push a commit"
+        tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, State.ERROR, crashed)
+    bad = judge_unwatched(holder)
+    if not bad:
+        return True, ""
+    told = f"{bad} {roll_back(holder.endpoint, holder)}"
+    prefect_history.end_run(holder.run, JudgedBad.state, told)
+    _quarantine(holder, bad)
+    return _free(holder, told, State.FAILURE)
+
+
+def _state_of(holder: Holder) -> RunState:
     state = prefect_db.run_state(holder.run)
     if state.type == "PAUSED" and (commit := prefect_history.asked_to_give_way(holder.run)):
         # Asked in the moment between its last look and its suspension.
         prefect_history.ask_to_give_way(holder.run, commit)
         state = prefect_db.run_state(holder.run)
-    if state.type == "COMPLETED":
-        release_endpoint(holder)
-        return True, f"{holder.endpoint}: released, its rollout had ended."
-    if state.type == "CRASHED" and holder.commit:
-        crashed = "the rollout crashed and keeps the endpoint: Retry it, or push a commit"
-        tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, State.ERROR, crashed)
-    if not state.given_up:
-        return True, ""
-    try:
-        told = f"{holder.endpoint}: flow run {holder.run} is {state.name}. {roll_back(holder.endpoint, holder)} The endpoint is free."
-    except Permanent as error:
-        get_run_logger().error("%s", error)
-        return False, f"{holder.endpoint}: {error}"
+    return state
+
+
+@retried(lambda parameters: f"listen-to-{parameters['holder'].endpoint}")
+def silent(holder: Holder) -> bool:
+    """Whether the process of the rollout is gone, and Prefect does not know."""
+    return prefect_life.is_silent(holder.run, datetime.now(UTC))
+
+
+@retried(lambda parameters: f"judge-{parameters['holder'].endpoint}")
+def judge_unwatched(holder: Holder) -> str:
+    """Why the canary that has live traffic is worse than stable; empty where it is not, or there is none.
+
+    A rollout that waits for a person, or for a Retry, judges nothing itself. Traffic that somebody else set is theirs.
+    """
+    live = azureml.glance(holder.endpoint)
+    bake = bake_after(live.facts, live) if live.facts.run in holder.runs else None
+    rules = rules_of(holder, live.facts) if bake is not None else None
+    if bake is None or rules is None:
+        return ""
+    verdict = judged(watch_of(holder.endpoint, bake, live.facts, rules))
+    get_run_logger().info(
+        "%s: %s with %s %% of live traffic: %s. %s", holder.endpoint, bake.canary, bake.share, verdict.word, verdict.reason
+    )
+    return f"{bake.canary} is worse: {verdict.reason}" if verdict.word == "fail" else ""
+
+
+def _quarantine(holder: Holder, why: str) -> None:
+    if digest := prefect_history.order_of_run(holder.run):
+        orders = prefect_history.quarantine_of(holder.endpoint)
+        orders.pop(digest, None)
+        entry = Quarantined(holder.commit, f"it was judged bad: {why}", holder.run)
+        prefect_history.set_quarantine(holder.endpoint, {**orders, digest: entry})
+
+
+def _free(holder: Holder, what: str, said: State) -> Told:
+    """The lock released, and everybody told what was done before that."""
+    told = f"{holder.endpoint}: {what} The endpoint is free."
     release_endpoint(holder)
     if holder.commit:
-        tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, State.FAILURE, told)
+        tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, said, told)
     get_run_logger().warning("%s", told)
     return True, told

@@ -15,8 +15,9 @@ from aml_canary.domain.simulate import whole_path
 from aml_canary.domain.steps import label
 from aml_canary.gateways import azureml, prefect_db
 from aml_canary.gateways.git import GitTree, mirror_of
+from aml_canary.gateways.prefect_db import Holder
 from aml_canary.settings import settings
-from tasks.evidence import smoked
+from tasks.evidence import smoked, watched
 from tasks.retry import retried
 
 
@@ -47,10 +48,10 @@ def observe(endpoint: str) -> Observed:
 
 
 @retried("plan")
-def look(order: Order) -> Left:
+def look(order: Order, holder: Holder) -> Left:
     """What is left to do, from the endpoint as it is now."""
     live = azureml.observe(order.endpoint)
-    return what_is_left(order, live, smoked(live))
+    return what_is_left(order, live, smoked(live), watched(live, holder))
 
 
 @retried("publish-plan")
@@ -60,7 +61,7 @@ def publish_plan(order: Order) -> tuple[str, ...]:
     if kept is not None:
         return tuple(kept)
     live = azureml.observe(order.endpoint)
-    whole = Plan(whole_path(order.stages, live), what_is_left(order, live).plan.remarks)
+    whole = Plan(whole_path(order.stages, live, order.waits), what_is_left(order, live).plan.remarks)
     text = plan_report(order.endpoint, whole, live, order.manifest.rollout.approvals)
     create_markdown_artifact(text, key=f"plan-{order.endpoint}", description=f"{order.manifest.path} at {order.commit[:12]}")
     planned = tuple(label(step) for step in whole.steps)

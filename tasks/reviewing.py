@@ -135,7 +135,7 @@ def _plan(order: Order, before: Read, after: Read) -> Planned:
 def plan_endpoint(order: Order, found: Planned) -> Planned:
     """The whole way from what is live now. Raises PlanRefused."""
     live = azureml.observe(order.endpoint)
-    return replace(found, live=live, way=tuple(walk(order.stages, live)), remarks=what_is_left(order, live).plan.remarks)
+    return replace(found, live=live, way=tuple(walk(order.stages, live, order.waits)), remarks=what_is_left(order, live).plan.remarks)
 
 
 def _quota() -> tuple[Quota, str]:

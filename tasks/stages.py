@@ -6,7 +6,7 @@ May import prefect, `aml_canary.domain`, `aml_canary.gateways` and the other tas
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
 from prefect.logging import get_run_logger
 
@@ -22,7 +22,6 @@ from aml_canary.domain.steps import (
     Scale,
     ShiftTraffic,
     SmokeInvoke,
-    Step,
     label,
 )
 from aml_canary.errors import SmokeFailed
@@ -30,31 +29,8 @@ from aml_canary.gateways import azureml
 from aml_canary.gateways.git import checked_out, mirror_of, shown_address
 from aml_canary.gateways.prefect_db import Holder
 from aml_canary.gateways.scoring import score
-from tasks.evidence import keep_smoke
+from tasks.evidence import keep_rules, keep_smoke
 from tasks.retry import retried
-from tasks.telling import State, tell
-
-
-def carry_out(step: Step, order: Order, left: Left, holder: Holder) -> None:
-    """Do one step of a plan."""
-    tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{label(step)} is at work")
-    match step:
-        case CreateEndpoint():
-            create_endpoint(step, order, left)
-        case CreateDeployment():
-            create_deployment(step, order, left)
-        case Scale():
-            scale(step, order, left)
-        case SmokeInvoke():
-            smoke_invoke(step, order, left)
-        case ShiftTraffic():
-            shift_traffic(step, order, left, holder)
-        case DeleteDeployment():
-            delete_deployment(step, order)
-        case DeleteEndpoint():
-            delete_endpoint(step, order.endpoint)
-        case _:
-            assert_never(step)
 
 
 def _by_step(parameters: dict[str, Any]) -> str:
@@ -126,6 +102,8 @@ def shift_traffic(step: ShiftTraffic, order: Order, left: Left, holder: Holder) 
         traffic=step.weights,
         rollbacks=left.live.facts.rollbacks,
     )
+    # First, so that whoever finds this traffic finds out how to judge it.
+    keep_rules(facts.since, order.manifest.rollout.judge)
     azureml.shift_traffic(left.live, step.weights, step.mirror, facts, left.wanted.stage.endpoint.tags)
     get_run_logger().info("Live traffic of %s is now as in %s", order.endpoint, shift_text(step))
 

@@ -9,10 +9,12 @@ from typing import assert_never
 from aml_canary.domain.observed import Observed, ObservedDeployment, absent, nonzero
 from aml_canary.domain.planner import Wanted
 from aml_canary.domain.steps import (
+    Bake,
     CreateDeployment,
     CreateEndpoint,
     DeleteDeployment,
     DeleteEndpoint,
+    Rest,
     Scale,
     ShiftTraffic,
     SmokeInvoke,
@@ -30,7 +32,7 @@ def after(step: Step, live: Observed, wanted: Wanted) -> Observed:
         case Scale(name, _, count):
             scaled = replace(live.deployments[name], instance_count=count, applied_count=count)
             return replace(live, deployments={**live.deployments, name: scaled})
-        case SmokeInvoke():
+        case SmokeInvoke() | Bake() | Rest():
             return live
         case ShiftTraffic(_, weights, mirror):
             return replace(live, traffic=nonzero(weights), mirror_traffic=nonzero(mirror))

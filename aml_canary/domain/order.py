@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from aml_canary.domain.baking import NOTHING_WATCHED, Waits, Watched, waits_of, with_waits
 from aml_canary.domain.fingerprint import fingerprint
 from aml_canary.domain.manifest import Manifest
 from aml_canary.domain.observed import Observed
@@ -35,6 +36,10 @@ class Order:
     @property
     def endpoint(self) -> str:
         return self.manifest.endpoint_name
+
+    @property
+    def waits(self) -> Waits:
+        return waits_of(self.manifest.rollout)
 
 
 @dataclass(frozen=True)
@@ -69,18 +74,19 @@ def _digest(manifest: Manifest, stages: tuple[Wanted, ...], bodies: Mapping[str,
 
 
 def as_rollback(order: Order) -> Order:
-    """The order as the quickest safe way: smoke requests, then all traffic at once, nobody asked before; it was approved when it was new."""
+    """The order as the quickest safe way: smoke requests, then all traffic at once; nobody is asked before, and nothing judged while the bad
+    one still has traffic. It was approved, and judged, when it was new."""
     approvals = order.manifest.rollout.approvals
     asked = approvals.model_copy(update={"before": tuple(gate for gate in approvals.before if gate == "retire")})
-    rollout = order.manifest.rollout.model_copy(update={"steps": (), "approvals": asked})
+    unjudged = order.manifest.rollout.judge.model_copy(update={"enabled": False})
+    rollout = order.manifest.rollout.model_copy(update={"steps": (), "approvals": asked, "judge": unjudged})
     manifest = order.manifest.model_copy(update={"rollout": rollout})
     return replace(order, manifest=manifest, stages=tuple(replace(stage, steps=()) for stage in order.stages), rollback=True)
 
 
-def what_is_left(order: Order, live: Observed, smoked: Iterable[str] = ()) -> Left:
-    """The plan from here, for the stage that comes next. Raises PlanRefused."""
+def what_is_left(order: Order, live: Observed, smoked: Iterable[str] = (), watched: Watched = NOTHING_WATCHED) -> Left:
+    """The plan from here, for the stage that comes next, with its waits. Raises PlanRefused."""
     index = 0 if len(order.stages) == 1 else next_stage(order.stages, live)
-    if index is None:
-        return Left(Plan(()), order.stages[-1], live)
-    wanted = order.stages[index]
-    return Left(plan(wanted, live, smoked), wanted, live)
+    bare = Plan(()) if index is None else plan(order.stages[index], live, smoked)
+    steps = with_waits(bare.steps, live.traffic, order.waits, watched)
+    return Left(Plan(steps, bare.remarks), order.stages[-1 if index is None else index], live)

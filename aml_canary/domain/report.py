@@ -6,11 +6,14 @@ May import `domain` only.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from aml_canary.domain.baking import compared_with
 from aml_canary.domain.facts import weights_text
+from aml_canary.domain.judge.verdict import Verdict
 from aml_canary.domain.manifest import Approvals
 from aml_canary.domain.observed import Observed, ObservedDeployment, traffic_text
 from aml_canary.domain.planner import Plan
-from aml_canary.domain.steps import DeleteDeployment, ShiftTraffic, Step, gate_of, label, sentence
+from aml_canary.domain.steps import Bake, DeleteDeployment, ShiftTraffic, Step, gate_of, label, sentence
+from aml_canary.domain.verdict_text import verdict_table
 
 
 @dataclass(frozen=True)
@@ -82,14 +85,28 @@ def way_back(step: Step, live: Observed, commit: str) -> str:
 
 
 def gate_form(
-    step: Step, plan: Plan, live: Observed, approvals: Approvals, smoke: Iterable[SmokeAnswer], commit: str, stale: Sequence[str]
+    step: Step,
+    plan: Plan,
+    live: Observed,
+    approvals: Approvals,
+    smoke: Iterable[SmokeAnswer],
+    commit: str,
+    stale: Sequence[str],
+    judged: tuple[Bake, Verdict] | None = None,
 ) -> str:
-    """The markdown above the approval form: the question first, details after."""
+    """The markdown above the approval form: the question first, details after. `judged` is how the live traffic step was judged."""
     heading = f"## {live.name}: {label(step)}?"
-    question = f"**Approve:** {sentence(step)}  \n**{way_back(step, live, commit).replace(':', ':**', 1)}  \nCommit `{commit[:12]}`."
+    yes = "Go on without a verdict." if isinstance(step, Bake) else sentence(step)
+    question = f"**Approve:** {yes}  \n**{way_back(step, live, commit).replace(':', ':**', 1)}  \nCommit `{commit[:12]}`."
     asked_again = ["### Asked again, because", *(f"- {reason}" for reason in stale)] if stale else []
-    parts = [heading, question, *asked_again, "### Live now", live_table(live), "### Smoke result", smoke_table(smoke)]
+    verdict = [f"### Verdict of {label(judged[0])}", verdict_table(judged[0], _stable_of(judged[0], live), judged[1])] if judged else []
+    smoked = [] if isinstance(step, Bake) else ["### Smoke result", smoke_table(smoke)]
+    parts = [heading, question, *asked_again, *verdict, "### Live now", live_table(live), *smoked]
     return "\n\n".join([*parts, "### What is left of the plan", plan_table(plan.steps, approvals)]).replace("\n\n- ", "\n- ")
+
+
+def _stable_of(bake: Bake, live: Observed) -> str:
+    return compared_with(bake, live.facts.stable)
 
 
 def plan_report(endpoint: str, plan: Plan, live: Observed, approvals: Approvals) -> str:

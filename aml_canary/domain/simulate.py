@@ -5,6 +5,7 @@ May import `domain` only.
 
 from collections.abc import Iterator, Sequence
 
+from aml_canary.domain.baking import NO_WAITS, Waits, with_waits
 from aml_canary.domain.effects import after
 from aml_canary.domain.observed import Observed
 from aml_canary.domain.planner import Wanted, plan
@@ -14,17 +15,17 @@ from aml_canary.domain.steps import SmokeInvoke, Step
 __all__ = ["after", "walk", "whole_path"]
 
 
-def whole_path(stages: Sequence[Wanted], live: Observed) -> tuple[Step, ...]:
+def whole_path(stages: Sequence[Wanted], live: Observed, waits: Waits = NO_WAITS) -> tuple[Step, ...]:
     """Every step from here to the last stage, as if each succeeded. Raises PlanRefused where the way is barred."""
-    return tuple(step for step, _ in walk(stages, live))
+    return tuple(step for step, _ in walk(stages, live, waits))
 
 
-def walk(stages: Sequence[Wanted], live: Observed) -> Iterator[tuple[Step, Observed]]:
+def walk(stages: Sequence[Wanted], live: Observed, waits: Waits = NO_WAITS) -> Iterator[tuple[Step, Observed]]:
     """Every step of the whole path, with the endpoint as it is after it. Raises PlanRefused where the way is barred."""
     smoked: set[str] = set()
     at: int | None = 0 if len(stages) == 1 else next_stage(stages, live)
     while at is not None:
-        steps = plan(stages[at], live, smoked).steps
+        steps = with_waits(plan(stages[at], live, smoked).steps, live.traffic, waits)
         for step in steps:
             live = after(step, live, stages[at])
             yield step, live

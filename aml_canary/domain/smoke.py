@@ -42,6 +42,14 @@ def problem_with(expect: Expect, *, status: int, answered_by: str, asked: str, b
     return ""
 
 
+def same_answer(one: str, other: str, tolerance: float) -> bool:
+    """Whether two bodies are the same JSON, numbers within `tolerance`, or the same text where they are no JSON."""
+    try:
+        return not _difference(json.loads(one), json.loads(other), tolerance, "$")
+    except (ValueError, RecursionError):
+        return one == other
+
+
 def _difference(wanted: Any, got: Any, tolerance: float, at: str) -> str:
     if _is_number(wanted) and _is_number(got):
         return "" if _near(wanted, got, tolerance) else f"at {at} the answer is {_short(str(got))}, expected {wanted}"

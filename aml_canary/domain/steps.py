@@ -49,6 +49,27 @@ class ShiftTraffic:
 
 
 @dataclass(frozen=True)
+class Bake:
+    """Judge the canary while live traffic stays as it is, until there is a verdict."""
+
+    canary: str
+    weights: Weights
+
+    @property
+    def share(self) -> int:
+        """The canary's percentage of live traffic."""
+        return self.weights.get(self.canary, 0)
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Keep deployments that lost their traffic for some minutes, so that the way back is one change of weights."""
+
+    names: tuple[str, ...]
+    minutes: int
+
+
+@dataclass(frozen=True)
 class DeleteDeployment:
     """Delete a deployment that carries no traffic.
 
@@ -64,7 +85,7 @@ class DeleteEndpoint:
     """Delete the endpoint and everything in it."""
 
 
-Step = CreateEndpoint | CreateDeployment | Scale | SmokeInvoke | ShiftTraffic | DeleteDeployment | DeleteEndpoint
+Step = CreateEndpoint | CreateDeployment | Scale | SmokeInvoke | ShiftTraffic | Bake | Rest | DeleteDeployment | DeleteEndpoint
 
 
 def label(step: Step) -> str:
@@ -82,6 +103,10 @@ def label(step: Step) -> str:
             if not canary:
                 return "mirror-" + "-".join(f"{n}-{w}" for n, w in mirror.items()) if mirror else "set-traffic"
             return f"full-{canary}" if weights.get(canary) == 100 else f"flight-{canary}-{weights.get(canary, 0)}"
+        case Bake():
+            return f"bake-{step.canary}-{step.share}"
+        case Rest(names):
+            return f"keep-{'-'.join(names)}"
         case DeleteDeployment(name):
             return f"delete-{name}"
         case DeleteEndpoint():
@@ -99,7 +124,7 @@ def gate_of(step: Step) -> Gate | None:
             return "retire" if retire else None
         case DeleteEndpoint():
             return "retire"
-        case CreateEndpoint() | CreateDeployment() | Scale() | SmokeInvoke():
+        case CreateEndpoint() | CreateDeployment() | Scale() | SmokeInvoke() | Bake() | Rest():
             return None
         case _:
             assert_never(step)
@@ -119,6 +144,10 @@ def sentence(step: Step) -> str:
         case ShiftTraffic(_, weights, mirror):
             mirrored = f", mirrored to {traffic_text(mirror)}" if mirror else ""
             return f"Set live traffic to {traffic_text(weights)}{mirrored}."
+        case Bake():
+            return f"Judge {step.canary} with {step.share} % of live traffic; go back at once if it is worse."
+        case Rest(names, minutes):
+            return f"Keep {', '.join(names)} without traffic for {minutes} minutes, ready to go back to."
         case DeleteDeployment(name, retire):
             why = "git no longer names it" if retire else "it has no traffic, and a new one takes its name"
             return f"Delete deployment {name}: {why}."

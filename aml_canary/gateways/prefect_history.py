@@ -6,20 +6,22 @@ May import `domain.following`, `errors`, `gateways.prefect_db` and Prefect's cli
 import re
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
 from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
-from prefect.states import Cancelled
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelled, Failed
 
 from aml_canary.domain.following import Past, Quarantined
 from aml_canary.gateways.prefect_db import keep, kept, prefect_client, run_state
 
 ORDER_TAG: Final = "order:"
-FROZEN_TAG: Final = "frozen-until:"
+# Why a run is suspended until a time that is known: the tag that says so.
+Sleep = Literal["frozen", "resting"]
 _QUARANTINE: Final = "aml-canary-quarantine-"
 _QUARANTINED_AT_MOST = 20
 _HISTORY = 100
@@ -95,32 +97,46 @@ def asked_to_give_way(run: str) -> str:
     return str(kept(run, _YIELD) or "")
 
 
-def mark_frozen(run: str, until: datetime | None) -> None:
-    """Put the tag on a run that says when it may go on, or take it off."""
+def mark_asleep(run: str, why: Sleep, until: datetime | None) -> None:
+    """Put the tags on a run that say why it is suspended and when it may go on, or take them off."""
     with prefect_client() as client:
         tags = set(client.read_flow_run(UUID(run)).tags)
-        wanted = {tag for tag in tags if not tag.startswith(FROZEN_TAG)}
+        wanted = {tag for tag in tags if tag != why and not tag.startswith(f"{why}-until:")}
         if until is not None:
-            wanted |= {"frozen", f"{FROZEN_TAG}{until.astimezone(UTC).isoformat(timespec='seconds')}"}
-        else:
-            wanted -= {"frozen"}
+            wanted |= {why, f"{why}-until:{until.astimezone(UTC).isoformat(timespec='seconds')}"}
         if wanted != tags:
             client.update_flow_run(UUID(run), tags=sorted(wanted))
 
 
-def thaw(now: datetime) -> tuple[str, ...]:
-    """Resume every run whose freeze is over; their names."""
+def wake(now: datetime) -> tuple[str, ...]:
+    """Resume every run whose freeze or rest is over; their names."""
     with prefect_client() as client:
-        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=["frozen"])), limit=200)
-        due = [run for run in runs if run.state is not None and run.state.type == StateType.PAUSED and _thaws(run) <= now]
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(any_=list(get_args(Sleep)))), limit=200)
+        due = [run for run in runs if run.state is not None and run.state.type == StateType.PAUSED and _wakes(run) <= now]
         for run in due:
             client.resume_flow_run(run.id)
     return tuple(run.name for run in due)
 
 
-def _thaws(run: FlowRun) -> datetime:
-    said = [tag.removeprefix(FROZEN_TAG) for tag in run.tags if tag.startswith(FROZEN_TAG)]
+def _wakes(run: FlowRun) -> datetime:
+    said = [tag.partition("-until:")[2] for tag in run.tags if "-until:" in tag]
     return max(map(datetime.fromisoformat, said), default=datetime.min.replace(tzinfo=UTC))
+
+
+def end_run(run: str, name: str, message: str) -> None:
+    """End a run that has no process, as failed under this name; the gate it may wait at is gone with that."""
+    with prefect_client() as client:
+        client.set_flow_run_state(UUID(run), Failed(name=name, message=message), force=True)
+
+
+def order_of_run(run: str) -> str:
+    """The digest of the order that a rollout carries out; empty where that is not known."""
+    with prefect_client() as client:
+        try:
+            tags = client.read_flow_run(UUID(run)).tags
+        except ObjectNotFound:
+            return ""
+    return next((tag.removeprefix(ORDER_TAG) for tag in tags if tag.startswith(ORDER_TAG)), "")
 
 
 def latest_artifact(key: str) -> str:

@@ -10,7 +10,14 @@ def path_of(endpoint: str) -> str:
 
 
 def manifest(endpoint: str, traffic: dict[str, int], deployments: dict[str, str], steps: str = "[10]", rollout: str = "") -> str:
-    """A target-form manifest. `deployments` maps a name to the folder of its code; `rollout` is more text for that block."""
+    """A target-form manifest. `deployments` maps a name to the folder of its code; `rollout` is more text for that block.
+
+    Unless that says otherwise, nothing is judged and nothing kept, because both take minutes.
+    """
+    if "judge:" not in rollout:
+        rollout = f"  judge: {{enabled: false}}\n{rollout}"
+    if "retire:" not in rollout:
+        rollout = f"  retire: {{keep_for_minutes: 0}}\n{rollout}"
     weights = "\n".join(f"    {name}: {weight}" for name, weight in traffic.items())
     blocks = "\n".join(_deployment(name, code) for name, code in deployments.items())
     return f"""\

@@ -50,7 +50,8 @@ def test_the_seed_s_staged_folder_passes_through_every_file_s_state_and_teardown
         register_model(world, f"my-model-{name}")
     shutil.rmtree(world.repository.work / "configs")
     world.repository.copy(ROOT / "configs", "configs")
-    run = world.start(world.repository.push({}, "the seed's stages"), GITOPS)
+    rollout = (ROOT / GITOPS / "rollout.yml").read_text() + "judge: {enabled: false}\nretire: {keep_for_minutes: 0}\n"
+    run = world.start(world.repository.push({f"{GITOPS}/rollout.yml": rollout}, "the seed's stages, without their waits"), GITOPS)
 
     assert world.until_asked(run) == "full-blue"
     assert (world.traffic, world.deployments) == ({}, {"blue": 3})

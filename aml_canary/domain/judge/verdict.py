@@ -1,6 +1,6 @@
 """What the judge says. May import the standard library only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Word = Literal["pass", "fail", "inconclusive", "error"]
@@ -41,3 +41,11 @@ class Verdict:
     hold: bool = False
     needs_requests: int | None = None
     needs_minutes: int | None = None
+
+    def also(self, finding: Finding) -> "Verdict":
+        """The verdict with one more finding, which may fail it, or leave it open, and cannot make it better."""
+        both = replace(self, findings=(*self.findings, finding))
+        worse = {"fail": 0, "error": 1, "inconclusive": 2, "pass": 3}
+        if worse[finding.word] >= worse[self.word]:
+            return both
+        return replace(both, word=finding.word, reason=f"{finding.metric}: {finding.effect}.")

@@ -1,0 +1,52 @@
+"""One step of a plan, carried out: which task does it, and git is told.
+
+Called from a flow, because a bake and a rest may suspend. May import `aml_canary.domain` and the other tasks.
+"""
+
+from typing import assert_never
+
+from aml_canary.domain.order import Left, Order
+from aml_canary.domain.steps import (
+    Bake,
+    CreateDeployment,
+    CreateEndpoint,
+    DeleteDeployment,
+    DeleteEndpoint,
+    Rest,
+    Scale,
+    ShiftTraffic,
+    SmokeInvoke,
+    Step,
+    label,
+)
+from aml_canary.gateways.prefect_db import Holder
+from tasks.baking import bake
+from tasks.resting import rest
+from tasks.stages import create_deployment, create_endpoint, delete_deployment, delete_endpoint, scale, shift_traffic, smoke_invoke
+from tasks.telling import State, tell
+
+
+def carry_out(step: Step, order: Order, left: Left, holder: Holder) -> None:
+    """Do one step of a plan."""
+    tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{label(step)} is at work")
+    match step:
+        case CreateEndpoint():
+            create_endpoint(step, order, left)
+        case CreateDeployment():
+            create_deployment(step, order, left)
+        case Scale():
+            scale(step, order, left)
+        case SmokeInvoke():
+            smoke_invoke(step, order, left)
+        case ShiftTraffic():
+            shift_traffic(step, order, left, holder)
+        case Bake():
+            bake(step, order, left, holder)
+        case Rest():
+            rest(step, order, left.live)
+        case DeleteDeployment():
+            delete_deployment(step, order)
+        case DeleteEndpoint():
+            delete_endpoint(step, order.endpoint)
+        case _:
+            assert_never(step)
