@@ -92,6 +92,10 @@ class Settings(BaseSettings):
         (), description='Freeze windows of all endpoints, such as [{"start": "Fri 16:00", "end": "Mon 08:00"}].'
     )
 
+    metrics_lag_minutes: Annotated[int, Field(ge=0, le=60)] | None = Field(
+        None, description="How many minutes after its end a minute is judged; unset: what the source needs, 3 on Azure."
+    )
+
     home: Path = Field(Path.home() / ".aml-canary", description="Where git mirrors are kept. May be deleted at any time.")
     retries: Annotated[int, Field(ge=0, le=20)] = Field(6, description="How often a stage is tried again after a transient failure.")
     retry_delay_seconds: Annotated[float, Field(gt=0)] = Field(5.0, description="The first pause before another try; it doubles each time.")

@@ -1,7 +1,8 @@
 """The only room that speaks Azure: Microsoft's `azure.ai.ml.MLClient`, unmodified, behind a few verbs of ours.
 
 It returns our values and raises our errors; what Azure's own classes are called is known nowhere else. Scoring is not here
-(`gateways.scoring`), because the SDK's `invoke` keeps the routing header of one call for the next.
+(`gateways.scoring`), because the SDK's `invoke` keeps the routing header of one call for the next. Metrics come by
+`azure.mgmt.monitor`'s client, with the same identity.
 May import azure, `domain`, `settings` and `errors`.
 """
 
@@ -17,9 +18,11 @@ from aml_canary.gateways.azureml.endpoints import (
     scoring_access,
     shift_traffic,
 )
+from aml_canary.gateways.azureml.monitor import Series, read_series
 from aml_canary.gateways.azureml.quota import read_quota
 
 __all__ = [
+    "Series",
     "create_deployment",
     "create_endpoint",
     "delete_deployment",
@@ -30,6 +33,7 @@ __all__ = [
     "observe",
     "put_traffic_back",
     "read_quota",
+    "read_series",
     "scale_deployment",
     "scoring_access",
     "shift_traffic",

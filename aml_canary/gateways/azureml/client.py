@@ -17,6 +17,12 @@ from aml_canary.settings import settings
 _POLLING_SECONDS = 5
 
 
+def credential() -> DefaultAzureCredential:
+    """Whatever identity this process has, as azure-identity finds it. Asks nothing yet."""
+    # A cloud of one's own is not in the public directory that credentials would otherwise look it up in.
+    return DefaultAzureCredential(disable_instance_discovery=settings().cloud_metadata is not None)
+
+
 @cache
 def client() -> MLClient:
     """The client for the workspace in the settings. Sends nothing yet. Raises Permanent where the settings are incomplete."""
@@ -28,10 +34,8 @@ def client() -> MLClient:
     cloud: dict[str, Any] = {"cloud": installed.cloud_name}
     if installed.cloud_metadata is not None:
         cloud["cloud_metadata"] = installed.cloud_metadata
-    # A cloud of one's own is not in the public directory that credentials would otherwise look it up in.
-    credential = DefaultAzureCredential(disable_instance_discovery=installed.cloud_metadata is not None)
     return MLClient(
-        credential,
+        credential(),
         installed.subscription_id,
         installed.resource_group,
         installed.workspace,
