@@ -112,3 +112,8 @@ class PrefectApi:
         query = {"flow_runs": {"id": {"any_": [run]}}, "sort": "EXPECTED_START_TIME_ASC", "limit": 200}
         found: list[dict[str, Any]] = self.call("POST", "/task_runs/filter", query)
         return found
+
+    def logs(self, run: str) -> list[str]:
+        """What the run has logged so far, at most the last 200 lines, newest first."""
+        query = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_DESC", "limit": 200}
+        return [str(line["message"]) for line in self.call("POST", "/logs/filter", query)]

@@ -69,3 +69,12 @@ def deleted(stack: Stack, endpoint: str) -> bool:
     except ResourceExistsError:
         return False
     return True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have to tell of what they saw, whichever process ran them."""
+    told = [value for report in terminalreporter.getreports("passed") for key, value in report.user_properties if key == "told"]
+    if told:
+        terminalreporter.section("how canaries ended")
+        for line in told:
+            terminalreporter.line(str(line))

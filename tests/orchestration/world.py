@@ -35,17 +35,21 @@ class World:
 
     def push(self, traffic: Mapping[str, int], deployments: Mapping[str, str], rollout: str = "") -> str:
         """Push a target-form manifest; the commit. `deployments` maps a name to a folder of examples/models."""
-        text = manifest(self.endpoint, dict(traffic), dict(deployments), rollout=rollout)
+        text = self.written(manifest(self.endpoint, dict(traffic), dict(deployments), rollout=rollout))
         return self.repository.push({path_of(self.endpoint): text}, f"{self.endpoint}: {dict(traffic)}")
+
+    def written(self, text: str) -> str:
+        """A manifest's text as this world pushes it."""
+        return text
 
     def start(self, commit: str, path: str | None = None) -> str:
         """Start a rollout; its run."""
         parameters = {"repository": self.repository.url, "commit": commit, "manifest": path or path_of(self.endpoint)}
         return self.prefect.start("canary/canary", parameters)
 
-    def blue_is_live(self) -> None:
+    def blue_is_live(self, model: str = "v1") -> None:
         """A first release: blue, all of the traffic. Done here and not by a run, to have it sooner; through the same gateway."""
-        commit = self.push({"blue": 100}, {"blue": "v1"})
+        commit = self.push({"blue": 100}, {"blue": model})
         tree = FolderTree(self.repository.work)
         order = order_of(require(read_manifest(tree, path_of(self.endpoint))), tree, self.repository.url, commit)
         wanted = order.stages[0]
@@ -147,9 +151,9 @@ class World:
         self.stack.start_worker()
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 120) -> None:
-    """Wait for something to be so. Raises AssertionError after `seconds`."""
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 120, *, every: float = 0.05) -> None:
+    """Wait for something to be so, looking `every` so many seconds. Raises AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.05)
+        time.sleep(every)

@@ -1,0 +1,127 @@
+"""Canaries under live traffic, all at once because a verdict takes real minutes: each in a thread of its own, on an endpoint of its own.
+
+What is said of each stands in `test_judging`. Stands on `world`.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from examples.demo.manifests import manifest, path_of
+from examples.demo.prefect_api import PrefectApi
+from examples.demo.stack import Stack
+from examples.demo.traffic import SteadyTraffic
+from tests.orchestration.world import World, wait_until
+
+RATE = 10.0
+JUDGE = "{least_minutes: 2, longest_minutes: 8}"
+# A verdict on a canary is a matter of minutes; this is for a machine with much else to do.
+LONG = 900.0
+
+
+class Canary(World):
+    """One endpoint whose green is to be judged."""
+
+    def __init__(self, stack: Stack, folder: Path, endpoint: str) -> None:
+        super().__init__(stack, folder, endpoint)
+        self.prefect = PrefectApi(stack.prefect.url)
+        self.trigger = folder / "broken-now"
+        self.every = 1
+
+    def release(self, green: str, judge: str = JUDGE, *, blue: str = "v1", gates: str = "[]", edit: Callable[[str], str] = str) -> str:
+        """Blue live, and green's rollout started, with 30 % first; the run."""
+        self.blue_is_live(blue)
+        rollout = f"  judge: {judge}\n  approvals: {{before: {gates}}}\n  retire: {{keep_for_minutes: 1}}\n"
+        text = edit(manifest(self.endpoint, {"green": 100}, {"green": green}, steps="[30]", rollout=rollout))
+        return self.start(self.repository.push({path_of(self.endpoint): self.written(text)}, "green"))
+
+    def written(self, text: str) -> str:
+        """One process for each deployment, because there are many endpoints here; broken models fail as the story wants it."""
+        variables = f'    environment_variables: {{BROKEN_EVERY: "{self.every}", BROKEN_WHILE: "{self.trigger}"}}\n'
+        return text.replace("instance_count: 2", "instance_count: 1").replace("    instance_type:", f"{variables}    instance_type:")
+
+    def break_it(self, *, broken: bool = True) -> None:
+        """From now on broken models fail, or do not any more."""
+        self.trigger.touch() if broken else self.trigger.unlink()
+
+    @contextmanager
+    def users(self) -> Iterator[SteadyTraffic]:
+        """Steady traffic."""
+        with self.stack.steady_traffic(self.endpoint, RATE) as traffic:
+            yield traffic
+
+    def until_traffic(self, **weights: int) -> None:
+        """Wait until live traffic is so."""
+        wait_until(lambda: self.traffic == weights, f"{self.endpoint}: live traffic is {weights}", LONG, every=2)
+
+    def until_minute(self, run: str, minute: int) -> None:
+        """Wait until the bake has judged that many minutes."""
+        said = f"Minute {minute} of at most"
+        wait_until(
+            lambda: any(said in line for line in self.prefect.logs(run)), f"{self.endpoint}: minute {minute} is judged", LONG, every=2
+        )
+
+    def ended(self, run: str) -> tuple[str, str]:
+        """Wait for the end; the state's name and message."""
+        over = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+        wait_until(lambda: self.prefect.run(run)["state"]["type"] in over, f"{self.endpoint}: the rollout has ended", LONG, every=2)
+        state = self.prefect.run(run)["state"]
+        return state["name"], state["message"] or ""
+
+    def suspended(self, run: str) -> str:
+        """Wait until the run asks somebody; the gate."""
+        wait_until(lambda: self.prefect.state(run) == "Suspended", f"{self.endpoint}: somebody is asked", LONG, every=2)
+        return self.prefect.gate(run)
+
+    def guarded(self, run: str) -> tuple[str, str]:
+        """Run the guard, as its schedule would, until the run has ended otherwise than by a crash; the state's name and message."""
+        deadline = time.monotonic() + LONG
+        while (name := self.prefect.state(run)) in ("Suspended", "Crashed", "Running", "Failed"):
+            assert time.monotonic() < deadline, f"the guard leaves {self.endpoint} as it is: {name}"
+            with _ONE_GUARD:
+                self.run_guard()
+        return name, self.prefect.run(run)["state"]["message"]
+
+    def seconds_until_blue(self, broken_since: float) -> float:
+        """From the end of the first whole minute of bad data to the PUT that took traffic back."""
+        tags = self.stack.azure.online_endpoints.get(self.endpoint).tags
+        assert tags["aml-canary.step"] == "rolled-back"
+        back = datetime.fromisoformat(tags["aml-canary.since"]).timestamp()
+        return back - (int(broken_since // 60) + 2) * 60
+
+
+_ONE_GUARD = threading.Lock()
+
+
+class Canaries:
+    """All of them, by name; each begins as soon as it is asked for here, and is waited for by its test."""
+
+    def __init__(self, make: Callable[[str], Canary]) -> None:
+        self._make, self._pool = make, ThreadPoolExecutor(max_workers=20)
+        self._running: dict[str, Future[str]] = {}
+        self.made: list[Canary] = []
+        self._starting = threading.Lock()
+
+    def begin(self, name: str, story: Callable[[Canary], str]) -> None:
+        """Begin a story; it returns a line for people."""
+        canary = self._make(name)
+        self.made.append(canary)
+        self._running[name] = self._pool.submit(story, canary)
+
+    def outcome(self, name: str) -> str:
+        """Wait for the end of a story. Raises what it raised."""
+        return self._running[name].result(timeout=LONG + 300)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def folder_of(root: Path, name: str) -> Path:
+    """A canary's own folder."""
+    made = root / name
+    made.mkdir()
+    return made
