@@ -4,7 +4,6 @@ What is said of each stands in `test_judging`. Stands on `world`.
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -66,8 +65,8 @@ class Canary(World):
         )
 
     def ended(self, run: str) -> tuple[str, str]:
-        """Wait for the end; the state's name and message."""
-        over = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+        """Wait for the end, a crash not being one; the state's name and message."""
+        over = ("COMPLETED", "FAILED", "CANCELLED")
         wait_until(lambda: self.prefect.run(run)["state"]["type"] in over, f"{self.endpoint}: the rollout has ended", LONG, every=2)
         state = self.prefect.run(run)["state"]
         return state["name"], state["message"] or ""
@@ -77,15 +76,6 @@ class Canary(World):
         wait_until(lambda: self.prefect.state(run) == "Suspended", f"{self.endpoint}: somebody is asked", LONG, every=2)
         return self.prefect.gate(run)
 
-    def guarded(self, run: str) -> tuple[str, str]:
-        """Run the guard, as its schedule would, until the run has ended otherwise than by a crash; the state's name and message."""
-        deadline = time.monotonic() + LONG
-        while (name := self.prefect.state(run)) in ("Suspended", "Crashed", "Running", "Failed"):
-            assert time.monotonic() < deadline, f"the guard leaves {self.endpoint} as it is: {name}"
-            with _ONE_GUARD:
-                self.run_guard()
-        return name, self.prefect.run(run)["state"]["message"]
-
     def seconds_until_blue(self, broken_since: float) -> float:
         """From the end of the first whole minute of bad data to the PUT that took traffic back."""
         tags = self.stack.azure.online_endpoints.get(self.endpoint).tags
@@ -94,17 +84,16 @@ class Canary(World):
         return back - (int(broken_since // 60) + 2) * 60
 
 
-_ONE_GUARD = threading.Lock()
-
-
 class Canaries:
-    """All of them, by name; each begins as soon as it is asked for here, and is waited for by its test."""
+    """All of them, by name, and the guard, which runs all the time as its schedule would have it."""
 
-    def __init__(self, make: Callable[[str], Canary]) -> None:
+    def __init__(self, prefect: PrefectApi, make: Callable[[str], Canary]) -> None:
         self._make, self._pool = make, ThreadPoolExecutor(max_workers=20)
         self._running: dict[str, Future[str]] = {}
         self.made: list[Canary] = []
-        self._starting = threading.Lock()
+        self._over = threading.Event()
+        self._guard = threading.Thread(target=self._guard_on, args=(PrefectApi(prefect.url),))
+        self._guard.start()
 
     def begin(self, name: str, story: Callable[[Canary], str]) -> None:
         """Begin a story; it returns a line for people."""
@@ -117,11 +106,13 @@ class Canaries:
         return self._running[name].result(timeout=LONG + 300)
 
     def close(self) -> None:
+        """Wait for the stories that nobody waited for, and for the guard."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._over.set()
+        self._guard.join()
 
-
-def folder_of(root: Path, name: str) -> Path:
-    """A canary's own folder."""
-    made = root / name
-    made.mkdir()
-    return made
+    def _guard_on(self, prefect: PrefectApi) -> None:
+        while not self._over.wait(15):
+            run = prefect.start("guard/guard", {})
+            while prefect.run(run)["state"]["type"] in ("SCHEDULED", "PENDING", "RUNNING") and not self._over.wait(1):
+                pass

@@ -134,7 +134,7 @@ def killed(world: Canary) -> str:
         world.kill_flow(run)
         world.break_it()
         since = time.time()
-        name, message = world.guarded(run)
+        name, message = world.ended(run)
     return told_back(world, name, message, since, "green is worse: .*error")
 
 
@@ -148,7 +148,7 @@ def waiting(world: Canary) -> str:
         assert world.traffic == {"blue": 70, "green": 30}
         world.break_it()
         since = time.time()
-        name, message = world.guarded(run)
+        name, message = world.ended(run)
     return told_back(world, name, message, since, "green is worse: .*error")
 
 
@@ -163,7 +163,7 @@ def canaries(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                 environment.setenv(name, value)
         settings.cache_clear()
         client.cache_clear()
-        running = Canaries(lambda name: Canary(stack, tmp_path_factory.mktemp(name), f"judged-{name}"))
+        running = Canaries(stack.prefect, lambda name: Canary(stack, tmp_path_factory.mktemp(name), f"judged-{name}"))
         for story in STORIES:
             running.begin(story.__name__, story)
         yield running
