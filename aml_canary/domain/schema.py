@@ -55,7 +55,7 @@ _WORDS = {
     "Rollout.judge": "How a canary with live traffic is judged. On, with these values, where nothing is said.",
     "Rollout.approvals": "Where a person is asked.",
     "Rollout.retire": "What becomes of a live deployment that the manifest no longer names.",
-    "Rollout.on_failure": "When the canary is judged bad: `hold` traffic and call for a person, or go back by itself (`rollback`).",
+    "Rollout.on_failure": "When a stage fails otherwise than by a bad canary: `hold` traffic and call for a person, or go back (`rollback`).",
     "Rollout.on_new_commit": "When a newer commit comes during a rollout: it takes over, through the old traffic (`supersede`), or waits (`queue`), or fails.",
     "Rollout.drift": "When somebody changed what a rollout had promoted: say so (`report`), or also put promoted traffic back where it is safe (`heal`).",
     "Rollout.freeze": "When nothing is started or promoted. Going back is never frozen.",
