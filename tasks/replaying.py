@@ -13,7 +13,7 @@ from typing import Any
 
 from aml_canary.domain.judge.judging import ALPHA
 from aml_canary.domain.judge.quality import agreement
-from aml_canary.gateways.functions import load_function
+from aml_canary.gateways.functions import load
 from prefect.logging import get_run_logger
 
 from aml_canary.domain.judge.minutes import Arm, Minute
@@ -42,7 +42,7 @@ class Replay:
     def __init__(self, order: Order, over: Watch) -> None:
         quality = over.rules.quality
         self._order, self._over = order, over
-        self._function: Callable[[Any, Any], float] | None = load_function(quality.function) if quality.function else None
+        self._function: Callable[[Any, Any], float] | None = load(quality.function) if quality.function else None
         self._least = quality.least_agreement_percent
         self._wanted = self._function is not None or self._least is not None
         self._asked: dict[tuple[int, str], _Asked] = {}

@@ -1,5 +1,7 @@
 """Where a rollout waits and looks: never in the way of the plan, always between a traffic step and what comes after it."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,7 +70,7 @@ def test_waits_change_nothing_but_the_time_between_steps(rollout, bake, minutes)
     assert tuple(step for step in with_them if not isinstance(step, Bake | Rest)) == steps
     assert all(gate_of(step) is None for step in with_them if isinstance(step, Bake | Rest))
     traffic = world.live.traffic
-    for before, after in zip(with_them, (*with_them[1:], None), strict=True):
+    for before, after in pairwise((*with_them, None)):
         if isinstance(before, ShiftTraffic):
             judged = bake and bool(before.canary) and bool(traffic)
             assert isinstance(after, Bake) == judged
