@@ -14,6 +14,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from aml_canary.domain.freeze import Window
 from aml_canary.githosts import HOSTS
 
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+
+
+def one_word(token: SecretStr) -> SecretStr:
+    """The token, if it can stand in a header. Raises ValueError."""
+    # Whatever else is in a header's value ends the header, or is refused with the value in the message.
+    if not re.fullmatch(r"[!-~]*", token.get_secret_value()):
+        raise ValueError("the token has to be one word of printable ASCII, without spaces or line ends.")
+    return token
+
 
 class GitHostAccess(BaseModel):
     """Where a repository's statuses and comments are written, and with which token.
@@ -37,10 +47,7 @@ class GitHostAccess(BaseModel):
     @field_validator("token")
     @classmethod
     def _one_word(cls, token: SecretStr) -> SecretStr:
-        # Whatever else is in a header's value ends the header, or is refused with the value in the message.
-        if not re.fullmatch(r"[!-~]*", token.get_secret_value()):
-            raise ValueError("the token has to be one word of printable ASCII, without spaces or line ends.")
-        return token
+        return one_word(token)
 
     @model_validator(mode="after")
     def _addressed(self) -> Self:
@@ -92,8 +99,29 @@ class Settings(BaseSettings):
         (), description='Freeze windows of all endpoints, such as [{"start": "Fri 16:00", "end": "Mon 08:00"}].'
     )
 
+    metrics: str = Field(
+        "azure-monitor",
+        description="Where the judge's minutes come from: `azure-monitor`, `prometheus`, or the dotted name of a function.",
+    )
     metrics_lag_minutes: Annotated[int, Field(ge=0, le=60)] | None = Field(
         None, description="How many minutes after its end a minute is judged; unset: what the source needs, 3 on Azure."
+    )
+    functions: tuple[str, ...] = Field(
+        (), description='Python modules whose functions settings and manifests may name, with those below them, such as ["acme.quality"].'
+    )
+    prometheus_url: str = Field("", description="Where Prometheus answers, without /api/v1.")
+    prometheus_token: SecretStr | None = Field(None, description="Bearer token for it, if it wants one.")
+    prometheus_requests: str = Field(
+        'sum by (deployment, code) (increase(http_requests_total{endpoint="$endpoint", deployment=~"$deployments"}[75s])) * 60 / 75',
+        description="PromQL for the requests of the minute before, by `deployment` and `code`; as it is, for one scrape every 15 s.",
+    )
+    prometheus_latency: str = Field(
+        "sum by (deployment, le) "
+        '(increase(http_request_duration_seconds_bucket{endpoint="$endpoint", deployment=~"$deployments"}[75s])) * 60 / 75',
+        description="PromQL for the latencies of that minute: buckets by `deployment` and `le`, or percentiles by `quantile`; or empty.",
+    )
+    prometheus_latency_unit: Literal["seconds", "milliseconds"] = Field(
+        "seconds", description="What `le`, or the value of a quantile, is in."
     )
 
     home: Path = Field(Path.home() / ".aml-canary", description="Where git mirrors are kept. May be deleted at any time.")
@@ -103,6 +131,36 @@ class Settings(BaseSettings):
         600.0, description="After how long without a heartbeat a running rollout counts as dead; more than three of Prefect's heartbeats."
     )
     operation_timeout_seconds: Annotated[float, Field(gt=0)] = Field(3600.0, description="How long one Azure operation may take.")
+
+    @field_validator("metrics")
+    @classmethod
+    def _a_source(cls, metrics: str) -> str:
+        if metrics not in ("azure-monitor", "prometheus") and not re.fullmatch(rf"{_NAME}(\.{_NAME})+", metrics):
+            raise ValueError(
+                "this is neither azure-monitor, nor prometheus, nor the dotted name of a function, such as acme.metrics.minutes."
+            )
+        return metrics
+
+    @field_validator("functions")
+    @classmethod
+    def _modules(cls, functions: tuple[str, ...]) -> tuple[str, ...]:
+        # An empty one would allow everything.
+        for module in functions:
+            if not re.fullmatch(rf"{_NAME}(\.{_NAME})*", module):
+                raise ValueError(f"{module!r} is not the dotted name of a module.")
+        return functions
+
+    @field_validator("prometheus_url")
+    @classmethod
+    def _an_address(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[^\s@?#]+", url):
+            raise ValueError("it has to be an http(s) URL without credentials, query or fragment.")
+        return url.rstrip("/")
+
+    @field_validator("prometheus_token")
+    @classmethod
+    def _one_word(cls, token: SecretStr | None) -> SecretStr | None:
+        return None if token is None else one_word(token)
 
 
 def problem_with_settings(error: ValueError) -> str:

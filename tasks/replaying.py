@@ -11,17 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from aml_canary.domain.judge.judging import ALPHA
-from aml_canary.domain.judge.quality import agreement
-from aml_canary.gateways.functions import load
 from prefect.logging import get_run_logger
 
 from aml_canary.domain.judge.minutes import Arm, Minute
+from aml_canary.domain.judge.quality import agreement
+from aml_canary.domain.judge.risk import risk
 from aml_canary.domain.judge.verdict import Verdict
 from aml_canary.domain.order import Order
 from aml_canary.domain.smoke import same_answer
 from aml_canary.errors import Transient
 from aml_canary.gateways import azureml
+from aml_canary.gateways.functions import load
 from aml_canary.gateways.scoring import score
 from tasks.judging import Watch
 
@@ -93,4 +93,4 @@ class Replay:
         """The verdict with what equal answers say."""
         if self._least is None or not self._compared:
             return verdict
-        return verdict.also(agreement(self._agreed, self._compared, self._least, ALPHA[self._over.rules.confidence]))
+        return verdict.also(agreement(self._agreed, self._compared, self._least, risk(self._over.rules).fail))

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from aml_canary.domain.judge.minutes import Arm, Minute
+from aml_canary.gateways.metrics.function import Function
+from aml_canary.gateways.metrics.prometheus import Prometheus
 from aml_canary.settings import settings
 
 # For each deployment what it did, by minutes since the epoch. None: the source has no data of it, which is not zero.
@@ -31,6 +33,12 @@ class Source(Protocol):
 
 def source() -> Source:
     """The source that the settings name. Raises Permanent where they name none that can be had."""
+    name = settings().metrics
+    if name == "prometheus":
+        return Prometheus()
+    if name != "azure-monitor":
+        return Function(name)
+    # Not at the top: Azure's SDK takes a second and 100 MiB to import, and the others do not need it.
     from aml_canary.gateways.metrics.azure_monitor import AzureMonitor
 
     return AzureMonitor()
