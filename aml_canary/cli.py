@@ -114,12 +114,15 @@ def plan(path: Path, observed: Path | None, form: str) -> None:
     from aml_canary.domain.report import plan_report
     from aml_canary.domain.simulate import whole_path
     from aml_canary.domain.steps import gate_of, label, sentence
+    from aml_canary.gateways.expecting import expected
     from aml_canary.local import local_order, observed_from
 
     order = local_order(path)
     live = observed_from(observed, order.endpoint)
-    remarks = what_is_left(order, live).plan.remarks
     steps = whole_path(order.stages, live, order.waits)
+    remarks = what_is_left(order, live).plan.remarks
+    # A file says nothing of what is asked.
+    remarks += expected(steps, live, order.manifest.rollout.judge) if observed is None else ()
     approvals = order.manifest.rollout.approvals
     if form == "json":
         rows = [{"step": label(s), "what": sentence(s), "approval": gate_of(s) in approvals.before} for s in steps]

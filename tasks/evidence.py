@@ -6,6 +6,7 @@ Prefect gateway.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -40,19 +41,19 @@ def smoked(live: Observed) -> frozenset[str]:
 
 def keep_rules(since: str, rules: Judge) -> None:
     """Keep by which rules the traffic step of that time is judged, so that the guard can, without git."""
-    prefect_db.keep(str(flow_run.id), f"rules-{since}", rules.model_dump(mode="json"))
+    prefect_db.keep(str(flow_run.id), _key("rules", since), rules.model_dump(mode="json"))
 
 
 def rules_of(holder: Holder, facts: Facts) -> Judge | None:
     """The rules for the traffic step that the facts tell of; None where there are none, or nothing is to be judged."""
-    kept = _of_any(holder, f"rules-{facts.since}")
+    kept = _of_any(holder, _key("rules", facts.since))
     rules = None if kept is None else Judge.model_validate(kept)
     return rules if rules is not None and rules.enabled else None
 
 
 def keep_baked(facts: Facts, verdict: Verdict) -> None:
     """Keep the verdict that ended the bake of a traffic step."""
-    prefect_db.keep(str(flow_run.id), f"baked-{facts.since}", asdict(verdict))
+    prefect_db.keep(str(flow_run.id), _key("baked", facts.since), asdict(verdict))
 
 
 def keep_undecided(facts: Facts, verdict: Verdict) -> None:
@@ -68,23 +69,23 @@ def undecided(facts: Facts) -> Verdict | None:
 def last_verdict(live: Observed, holder: Holder) -> tuple[Bake, Verdict] | None:
     """The bake of the traffic step that is live, and the verdict it ended with; None where there is none."""
     bake = bake_after(live.facts, live)
-    verdict = None if bake is None else _verdict(_of_any(holder, f"baked-{live.facts.since}")) or undecided(live.facts)
+    verdict = None if bake is None else _verdict(_of_any(holder, _key("baked", live.facts.since))) or undecided(live.facts)
     return None if bake is None or verdict is None else (bake, verdict)
 
 
 def keep_rested(facts: Facts) -> None:
     """Keep that what lost its traffic in this step has been kept long enough."""
-    prefect_db.keep(str(flow_run.id), f"rested-{facts.since}", True)
+    prefect_db.keep(str(flow_run.id), _key("rested", facts.since), True)
 
 
 def watched(live: Observed, holder: Holder) -> Watched:
     """What of the waiting is over. A bake is owed for a traffic step of this rollout that no verdict has ended."""
     facts = live.facts
     if facts.run not in holder.runs:
-        return Watched(rested=bool(_of_any(holder, f"rested-{facts.since}")))
+        return Watched(rested=bool(_of_any(holder, _key("rested", facts.since))))
     bake = bake_after(facts, live)
-    owed = bake is not None and rules_of(holder, facts) is not None and _of_any(holder, f"baked-{facts.since}") is None
-    return Watched(bake if owed else None, rested=bool(_of_any(holder, f"rested-{facts.since}")))
+    owed = bake is not None and rules_of(holder, facts) is not None and _of_any(holder, _key("baked", facts.since)) is None
+    return Watched(bake if owed else None, rested=bool(_of_any(holder, _key("rested", facts.since))))
 
 
 def _of_any(holder: Holder, key: str) -> Any:
@@ -97,10 +98,15 @@ def _verdict(kept: Mapping[str, Any] | None) -> Verdict | None:
     return Verdict(**{**kept, "findings": tuple(Finding(**finding) for finding in kept["findings"])})
 
 
+def _key(what: str, since: str) -> str:
+    """Prefect takes lower-case letters, digits and dashes only."""
+    return f"{what}-{re.sub('[^a-z0-9]+', '-', since.lower())}"
+
+
 def _smoke_key(deployment: ObservedDeployment) -> str:
     return f"smoke-{deployment.name}-{hashlib.sha256(deployment.identity.encode()).hexdigest()[:12]}"
 
 
 def _undecided_key(facts: Facts) -> str:
     # One more with each Retry, the same through every resume.
-    return f"undecided-{facts.since}-{flow_run.run_count}"
+    return f"{_key('undecided', facts.since)}-{flow_run.run_count}"

@@ -14,6 +14,7 @@ from aml_canary.domain.report import plan_report
 from aml_canary.domain.simulate import whole_path
 from aml_canary.domain.steps import label
 from aml_canary.gateways import azureml, prefect_db
+from aml_canary.gateways.expecting import expected
 from aml_canary.gateways.git import GitTree, mirror_of
 from aml_canary.gateways.prefect_db import Holder
 from aml_canary.settings import settings
@@ -61,7 +62,9 @@ def publish_plan(order: Order) -> tuple[str, ...]:
     if kept is not None:
         return tuple(kept)
     live = azureml.observe(order.endpoint)
-    whole = Plan(whole_path(order.stages, live, order.waits), what_is_left(order, live).plan.remarks)
+    steps = whole_path(order.stages, live, order.waits)
+    remarks = what_is_left(order, live).plan.remarks + expected(steps, live, order.manifest.rollout.judge)
+    whole = Plan(steps, remarks)
     text = plan_report(order.endpoint, whole, live, order.manifest.rollout.approvals)
     create_markdown_artifact(text, key=f"plan-{order.endpoint}", description=f"{order.manifest.path} at {order.commit[:12]}")
     planned = tuple(label(step) for step in whole.steps)

@@ -23,6 +23,7 @@ from aml_canary.domain.simulate import walk
 from aml_canary.domain.tree import Tree
 from aml_canary.errors import AmlCanaryError, Permanent, PlanRefused, Transient
 from aml_canary.gateways import azureml, githost
+from aml_canary.gateways.expecting import expected
 from aml_canary.gateways.git import GitTree, mirror_of
 from aml_canary.githosts.delivery import State
 from aml_canary.settings import settings
@@ -135,7 +136,9 @@ def _plan(order: Order, before: Read, after: Read) -> Planned:
 def plan_endpoint(order: Order, found: Planned) -> Planned:
     """The whole way from what is live now. Raises PlanRefused."""
     live = azureml.observe(order.endpoint)
-    return replace(found, live=live, way=tuple(walk(order.stages, live, order.waits)), remarks=what_is_left(order, live).plan.remarks)
+    way = tuple(walk(order.stages, live, order.waits))
+    remarks = what_is_left(order, live).plan.remarks + expected([step for step, _ in way], live, order.manifest.rollout.judge)
+    return replace(found, live=live, way=way, remarks=remarks)
 
 
 def _quota() -> tuple[Quota, str]:

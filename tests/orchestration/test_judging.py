@@ -67,7 +67,9 @@ def slow(world: Canary) -> str:
 def wrong(world: Canary) -> str:
     """HTTP 200 and a wrong body: what smoke requests do not forbid, comparing answers finds."""
     judge = "{least_minutes: 2, longest_minutes: 10, quality: {least_agreement_percent: 90}}"
-    run = world.release("v2-wrong", judge, edit=lambda text: LAX.sub("", text).replace("max_latency_ms", "tolerance: 0.5, max_latency_ms"))
+    run = world.release(
+        "v2-wrong", judge, edit=lambda text: LAX.sub("", text).replace("max_latency_ms", "tolerance: 0.5\n          max_latency_ms")
+    )
     with world.users():
         world.until_traffic(blue=70, green=30)
         return rolled_back(world, run, time.time(), "green is worse: .*agree")
