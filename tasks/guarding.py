@@ -66,7 +66,7 @@ def _look_after(holder: Holder) -> Told:
     bad = judge_unwatched(holder)
     if not bad:
         return True, ""
-    told = f"{bad} {roll_back(holder.endpoint, holder)}"
+    told = f"{bad}. {roll_back(holder.endpoint, holder)}"
     prefect_history.end_run(holder.run, JudgedBad.state, told)
     _quarantine(holder, bad)
     return _free(holder, told, State.FAILURE)
@@ -102,7 +102,7 @@ def judge_unwatched(holder: Holder) -> str:
     get_run_logger().info(
         "%s: %s with %s %% of live traffic: %s. %s", holder.endpoint, bake.canary, bake.share, verdict.word, verdict.reason
     )
-    return f"{bake.canary} is worse: {verdict.reason}" if verdict.word == "fail" else ""
+    return f"{bake.canary} is worse: {verdict.reason.rstrip('.')}" if verdict.word == "fail" else ""
 
 
 def _quarantine(holder: Holder, why: str) -> None:

@@ -76,8 +76,8 @@ def wrong(world: Canary) -> str:
 
 
 def late(world: Canary) -> str:
-    run = world.release("v2-broken", "{least_minutes: 6, longest_minutes: 12}")
     world.every = 10
+    run = world.release("v2-broken", "{least_minutes: 6, longest_minutes: 12}")
     with world.users():
         world.until_minute(run, 2)
         world.break_it()
@@ -105,7 +105,7 @@ def silent(world: Canary) -> str:
     assert world.suspended(run) == "bake-green-30"
     form = world.prefect.form(run)
     assert "**Approve:** Go on without a verdict." in form
-    assert "**inconclusive** (not sure yet)" in form
+    assert "**error** (cannot be judged): no data" in form
     world.answer(run, "reject", comment="nobody has used it yet")
     name, message = world.ended(run)
     assert name == "Rejected"
