@@ -12,7 +12,7 @@ from aml_canary.domain.judge.verdict import Verdict
 from aml_canary.domain.observed import nonzero
 from aml_canary.domain.order import Left, Order
 from aml_canary.domain.steps import Bake, label
-from aml_canary.domain.verdict_text import verdict_line
+from aml_canary.domain.verdict_text import sentence_of, verdict_line
 from aml_canary.errors import ForeignChange, JudgedBad, Permanent, Transient
 from aml_canary.gateways import azureml
 from aml_canary.gateways.prefect_db import Holder
@@ -41,7 +41,7 @@ def bake(step: Bake, order: Order, left: Left, holder: Holder) -> None:
         verdict = watch(step, order, watch_of(order.endpoint, step, facts, rules), holder)
         show_verdict(order.endpoint, step, left.live, verdict)
         if verdict.word == "fail":
-            raise JudgedBad(f"{step.canary} is worse: {verdict.reason}")
+            raise JudgedBad(f"{step.canary} is worse: {sentence_of(verdict)}")
         if verdict.word != "pass":
             _without_verdict(step, verdict, rules.on_inconclusive)
     if verdict.word != "pass" and rules.on_inconclusive == "ask":
@@ -53,10 +53,10 @@ def bake(step: Bake, order: Order, left: Left, holder: Holder) -> None:
 def _without_verdict(step: Bake, verdict: Verdict, policy: str) -> None:
     """Raise where the manifest does not go on without a verdict, whoever is asked."""
     if policy == "rollback":
-        raise JudgedBad(f"{label(step)} ended without a verdict after {verdict.minutes} minutes: {verdict.reason}")
+        raise JudgedBad(f"{label(step)} ended without a verdict after {verdict.minutes} minutes: {sentence_of(verdict)}")
     if policy == "hold":
         raise Permanent(
-            f"{label(step)} ended without a verdict and holds, as rollout.judge.on_inconclusive says: {verdict.reason} "
+            f"{label(step)} ended without a verdict and holds, as rollout.judge.on_inconclusive says: {sentence_of(verdict)} "
             "Live traffic is unchanged. Retry judges again."
         )
 

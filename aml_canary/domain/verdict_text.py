@@ -7,14 +7,19 @@ from aml_canary.domain.steps import Bake, label
 _WORDS: dict[Word, str] = {"pass": "good", "fail": "worse than stable", "inconclusive": "not sure yet", "error": "cannot be judged"}
 
 
+def sentence_of(verdict: Verdict) -> str:
+    """The reason as a sentence."""
+    return f"{verdict.reason.rstrip('.')}."
+
+
 def verdict_line(bake: Bake, verdict: Verdict) -> str:
-    """`bake-green-10: pass. 5.1 % ...`: one line."""
-    return f"{label(bake)}: {verdict.word}. {verdict.reason}"
+    """`bake-green-10: pass, canary is as good ...`: one line."""
+    return f"{label(bake)}: {verdict.word}, {verdict.reason}"
 
 
 def verdict_table(bake: Bake, stable: str, verdict: Verdict) -> str:
     """The verdict as markdown: the sentence first, then metric by metric."""
-    said = f"**{verdict.word}** ({_WORDS[verdict.word]}): {verdict.reason}"
+    said = f"**{verdict.word}** ({_WORDS[verdict.word]}): {sentence_of(verdict)}"
     seen = (
         f"{verdict.minutes} whole minutes, {verdict.canary_requests} requests answered by {bake.canary}"
         f"{f', {verdict.stable_requests} by {stable}' if stable else ''}."

@@ -172,6 +172,7 @@ def environment(folder: Path, emulator: RunningEmulator, api_url: str) -> dict[s
         "AML_CANARY_RETRY_DELAY_SECONDS": "0.5",
         # A minute is whole here as soon as it is over; on Azure, three minutes later.
         "AML_CANARY_METRICS_LAG_MINUTES": "0",
+        "AML_CANARY_FUNCTIONS": '["examples.quality"]',
         # The shortest there are, so that a lost machine is noticed within two minutes.
         "AML_CANARY_SILENCE_SECONDS": "95",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",

@@ -75,6 +75,21 @@ def wrong(world: Canary) -> str:
         return rolled_back(world, run, time.time(), "green is worse: .*agree")
 
 
+def implausible(world: Canary) -> str:
+    """The same, found by a function of the user's that looks at the answers."""
+    judge = "{least_minutes: 2, longest_minutes: 10, quality: {function: examples.quality.follows_the_rows}}"
+    run = world.release("v2-wrong", judge, edit=lambda text: asked_often(LAX.sub("", text)))
+    with world.users():
+        world.until_traffic(blue=70, green=30)
+        return rolled_back(world, run, time.time(), "green is worse: .*(quality|answers)")
+
+
+def asked_often(text: str) -> str:
+    """The manifest with its smoke request four times."""
+    before, request, after = re.split(r"(      - name: two-rows\n(?:        .*\n)+)", text)
+    return before + "".join(request.replace("two-rows", f"two-rows-{n}") for n in range(4)) + after
+
+
 def late(world: Canary) -> str:
     world.every = 10
     run = world.release("v2-broken", "{least_minutes: 6, longest_minutes: 12}")
@@ -154,7 +169,7 @@ def waiting(world: Canary) -> str:
     return told_back(world, name, message, since, "green is worse: .*error")
 
 
-STORIES: tuple[Callable[[Canary], str], ...] = (slow, incident, late, good, killed, waiting, wrong, stopping, broken, silent)
+STORIES: tuple[Callable[[Canary], str], ...] = (slow, incident, late, good, killed, waiting, wrong, implausible, stopping, broken, silent)
 
 
 @pytest.fixture(scope="module")

@@ -133,7 +133,7 @@ FINDING = Finding("errors", "fail", "0.6 %", "5.1 %", "8.2 times as many (3.1 to
 
 def test_a_verdict_is_a_sentence_and_a_table():
     verdict = Verdict("fail", "the canary fails 8.2 times as often.", (FINDING,), 6000, 702, 6)
-    assert verdict_line(BAKE, verdict) == "bake-green-10: fail. the canary fails 8.2 times as often."
+    assert verdict_line(BAKE, verdict) == "bake-green-10: fail, the canary fails 8.2 times as often."
     lines = verdict_table(BAKE, "blue", verdict).splitlines()
     assert lines[0].startswith("**fail** (worse than stable): the canary")
     assert lines[1] == "6 whole minutes, 702 requests answered by green, 6000 by blue."
