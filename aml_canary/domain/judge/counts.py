@@ -59,14 +59,26 @@ def factors(count: Count) -> tuple[float, ...]:
     return tuple(found)
 
 
+def capped(count: Count) -> Count:
+    """The minute without errors of the canary that are too many at once: one client that tries and tries again is not many errors.
+
+    Left are 2 and three standard deviations more than its part of all errors. Where it fails indeed, it does so in the next minute as well.
+    """
+    errors = count.canary_errors + count.stable_errors
+    if not errors:
+        return count
+    usual = errors * count.canary / (count.canary + count.stable)
+    return count._replace(canary_errors=min(count.canary_errors, int(usual + 2 + 3 * math.sqrt(usual))))
+
+
 def evidence(counts: Sequence[Count], effect: float) -> float:
     """For the canary being worse; a healthy one exceeds it with probability 1/evidence, ever. `effect` is the design effect (1 or more)."""
-    return winnings([factors(count) for count in counts], 1 / effect)
+    return winnings([factors(capped(count)) for count in counts], 1 / effect)
 
 
 def chance(counts: Sequence[Count], effect: float) -> float:
     """The p-value of all these minutes together, looked at once, at a time that was known beforehand."""
-    asked = [count for count in counts if count.canary and count.stable and count.canary_errors + count.stable_errors]
+    asked = [capped(count) for count in counts if count.canary and count.stable and count.canary_errors + count.stable_errors]
     parts = [chances(count.canary, count.stable, count.canary_errors + count.stable_errors, TOLERATED) for count in asked]
     seen = sum(count.canary_errors for count in asked)
     means = [sum(k * part for k, part in enumerate(one)) for one in parts]
