@@ -15,8 +15,8 @@ from aml_canary.domain.judge.betting import chance_of_sum, winnings
 PERCENTS = (50, 90, 95, 99)
 # How the canary's percentiles share the risk of a false alarm.
 SHARES = {50: 0.4, 90: 0.2, 95: 0.2, 99: 0.2}
-# A difference that nobody feels is none.
-TOLERATED_MS, TOLERATED = 5.0, 1.05
+# A difference that nobody feels is none, however sure it is.
+TOLERATED_MS, TOLERATED, MOST_TIMES = 5.0, 1.05, math.log(3)
 # How much is bet, in standard deviations.
 BETS = (0.3, 0.8, 2.0)
 # However far off it is, one minute is no more unlikely than this: a deployment may have a bad minute of its own.
@@ -83,9 +83,17 @@ def rank(requests: int, percent: int) -> int:
     return max(1, -(-requests * percent // 100))
 
 
-def felt(ms: float) -> float:
-    """From where on another latency than `ms` is felt to be slower."""
-    return max(ms * TOLERATED, ms + TOLERATED_MS)
+def felt(pairs: Sequence[tuple[float, float]]) -> bool:
+    """Whether the canary's latencies are above stable's by so much that anybody feels it, of (canary, stable) milliseconds by minute.
+
+    One minute counts no more than three times as slow.
+    """
+    logs = [max(-MOST_TIMES, min(MOST_TIMES, math.log(own / other))) for own, other in pairs if own > 0 and other > 0]
+    if not logs:
+        return False
+    times = math.exp(sum(logs) / len(logs))
+    usual = sum(other for _, other in pairs) / len(pairs)
+    return times > TOLERATED and (times - 1) * usual > TOLERATED_MS
 
 
 class Place(NamedTuple):
@@ -116,7 +124,7 @@ def places(minutes: Sequence[Latency], percent: int, wide: bool) -> list[Place]:
             continue  # the same request
         of = tuple(one for one in PERCENTS if one in minute.stable_ms)
         own = minute.canary_ms[percent]
-        score = sum(2 if one == percent else 1 for one in of if own > felt(minute.stable_ms[one]))
+        score = sum(2 if one == percent else 1 for one in of if own > minute.stable_ms[one])
         if of:
             found.append(Place(score, _chances(minute.canary, percent, minute.stable, of, wide)))
     return found
