@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from aml_canary.domain.judge.betting import normal_tail
 from aml_canary.domain.judge.coarse import Latency
 
-# Where stable has fewer requests a minute than this, the neighbouring minutes help to say what its latency was.
-FEW, NEAR = 30, 2
 # The 90th percentile counts for this part, where the canary has so many requests that there is one.
 PART, NEEDS = 0.3, 15
 # Up to so many minutes the distribution is computed exactly.
@@ -21,12 +19,10 @@ EXACTLY = 100
 def differences(minutes: Sequence[Latency]) -> list[float]:
     """For each minute with both latencies, the logarithm of the canary's over stable's; the oldest first."""
     found = []
-    for at, minute in enumerate(minutes):
+    for minute in minutes:
         if not (minute.canary and minute.stable and _known(minute.canary_ms, 50) and _known(minute.stable_ms, 50)):
             continue
-        around = [minute] if minute.stable >= FEW else minutes[max(0, at - NEAR) : at + NEAR + 1]
-        usual = [math.log(one.stable_ms[50]) for one in around if one.stable and _known(one.stable_ms, 50)]
-        difference = math.log(minute.canary_ms[50]) - sum(usual) / len(usual)
+        difference = math.log(minute.canary_ms[50] / minute.stable_ms[50])
         if min(minute.canary, minute.stable) >= NEEDS and _known(minute.canary_ms, 90) and _known(minute.stable_ms, 90):
             difference += PART * (math.log(minute.canary_ms[90] / minute.stable_ms[90]) - difference)
         found.append(difference)
