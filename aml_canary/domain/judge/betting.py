@@ -11,25 +11,25 @@ from statistics import NormalDist
 
 # Above this, evidence is not told apart any more.
 MOST = 1e12
+# More independent parts than this have a normal sum.
+EXACTLY = 200
 _NORMAL = NormalDist()
 
 
-def winnings(minutes: Sequence[Sequence[float]], power: float = 1.0, *, late: bool = True) -> float:
+def winnings(minutes: Sequence[Sequence[float]], power: float = 1.0, *, late: float = 0.5) -> float:
     """What the mean of all bets has made of 1.
 
     `minutes` holds, for each minute, the natural logarithm of the factor of each bet (as many in every minute). `power` (0 to 1) tempers them.
-    Half of the money is on bets from the first minute on, the rest on every later one, less and less; without `late`, all is on the first.
+    The part `late` (0 to 1) of the money is kept for bets that begin at later minutes, less and less; the rest is bet from the first on.
     """
     if not minutes:
         return 1.0
     made = [0.0] * len(minutes[0])
     for number, logs in enumerate(minutes):
-        stake = 1.0 if number == 0 else 0.0
-        if late:
-            stake = 0.5 if number == 0 else 0.5 / (number * (number + 1))
+        stake = late / (number * (number + 1)) if number else 1 - late
         for bet, log in enumerate(logs):
             made[bet] = min((made[bet] + stake) * math.exp(max(-700.0, min(700.0, log * power))), 1e100)
-    return min(sum(made) / len(made) + (0.5 / len(minutes) if late else 0.0), MOST)
+    return min(sum(made) / len(made) + late / len(minutes), MOST)
 
 
 def bet(won: bool, chance: float, parts: Sequence[float]) -> tuple[float, ...]:
@@ -41,6 +41,10 @@ def chance_of_sum(parts: Sequence[Sequence[float]], least: int) -> float:
     """How likely independent whole numbers add up to `least` or more; `parts` holds, for each, the probabilities of 0, 1, 2, ..."""
     if least <= 0:
         return 1.0
+    if len(parts) > EXACTLY:
+        means = [sum(k * chance for k, chance in enumerate(part)) for part in parts]
+        spread = sum(sum((k - mean) ** 2 * chance for k, chance in enumerate(part)) for part, mean in zip(parts, means, strict=True))
+        return normal_tail((least - 0.5 - sum(means)) / math.sqrt(spread)) if spread else 1.0
     sums = [1.0]
     for part in parts:
         longer = [0.0] * (len(sums) + len(part) - 1)

@@ -11,7 +11,9 @@ PARTS = (0.02, 0.1, 0.3, 0.6)
 # Parts of the money on the canary being quick enough in a minute; the boldest counts most, since it decides when there is much traffic.
 BOLD = (0.5, 0.8, 0.99, 0.99, 0.99)
 # Fewer requests than this do not show a 95th percentile.
-TAIL_NEEDS = 60
+TAIL_NEEDS = 40
+# A canary that was slow while it warmed up may still pass.
+LATE = 0.15
 
 
 def bounds(errors: int, requests: int, z: float = 2.33) -> tuple[float, float]:
@@ -55,5 +57,5 @@ def of_latency(minutes: Sequence[Latency], slowdown: float, wide: bool) -> float
                 by_chance = 1 - likely(minute.canary, percent, minute.stable, percent, wide, most=False)
                 logs.append(bet(quick, min(0.95, max(0.5, by_chance)), BOLD))
         if logs:
-            found.append(winnings(logs, late=False))
+            found.append(winnings(logs, late=LATE))
     return min(found) if found else None
