@@ -132,6 +132,8 @@ def test_a_minute_without_anything_is_a_minute_without_requests_on_a_quiet_endpo
 def test_a_time_without_anything_is_a_gap(emulator, start):
     found = AzureMonitor().minutes(NAME, ARMS, start - 2, start)
     assert found == {name: dict.fromkeys(range(start - 2, start + 1)) for name in ARMS}
+    # Then there is no latency to ask for either.
+    assert len(emulator.requests.list("endpoint.metrics")) == 1
 
 
 def test_what_azure_does_not_show_yet_is_a_gap_and_not_zero(emulator, start):

@@ -18,7 +18,7 @@ import pytest
 
 from aml_canary.domain.judge.minutes import Arm
 from aml_canary.errors import Permanent, Transient
-from aml_canary.gateways.metrics import source
+from aml_canary.gateways.metrics import prometheus_api, source
 from aml_canary.gateways.metrics.prometheus import Prometheus
 from aml_canary.settings import settings
 
@@ -126,7 +126,7 @@ def test_the_documented_answer_is_read_byte_for_byte(world):
             },
             "values" : [
                [ 1435781460, "31" ],
-               [ 1435781520.000, "29.000000000000004" ],
+               [ 1435781520.000, "28.999999999999996" ],
                [ 1435781580, "0" ]
             ]
          },
@@ -136,7 +136,8 @@ def test_the_documented_answer_is_read_byte_for_byte(world):
                "code" : "424"
             },
             "values" : [
-               [ 1435781520, "1" ]
+               [ 1435781520, "1.0000000000000002" ],
+               [ 1435781580, "-0.4" ]
             ]
          }
       ]
@@ -320,6 +321,13 @@ def test_what_would_fail_again_is_permanent_and_says_what_to_check(world, settin
 def test_latencies_that_cannot_be_read_are_permanent(world, labels, told):
     world.latency = matrix((labels, {AT: "1"}))
     with pytest.raises(Permanent, match=told):
+        seen("blue")
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(world, monkeypatch):
+    world.requests = matrix(({"deployment": "blue", "code": "200"}, {AT + n: "5" for n in range(100)}))
+    monkeypatch.setattr(prometheus_api, "BODY_BYTES", 1000)
+    with pytest.raises(Permanent, match=r"larger than 1000 bytes\. Check AML_CANARY_PROMETHEUS_REQUESTS"):
         seen("blue")
 
 

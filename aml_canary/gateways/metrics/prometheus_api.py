@@ -49,14 +49,14 @@ def query_minutes(expression: str, setting: str, first: int, last: int) -> list[
     for text in told:
         logger.warning("Prometheus about AML_CANARY_%s: %s", setting.upper(), text)
     try:
-        return [_sampled(series, first, last) for series in answer["data"]["result"]]
+        return [_sampled(series) for series in answer["data"]["result"]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise Permanent(f"Prometheus' answer is not a matrix ({error!r:.200}). Check AML_CANARY_{setting.upper()}.") from error
 
 
-def _sampled(series: Mapping[str, Any], first: int, last: int) -> Sampled:
+def _sampled(series: Mapping[str, Any]) -> Sampled:
     values = {round(float(at)) // 60 - 1: float(value) for at, value in series["values"]}
-    return Sampled(dict(series["metric"]), {at: v for at, v in values.items() if math.isfinite(v) and first <= at <= last})
+    return Sampled(dict(series["metric"]), {at: value for at, value in values.items() if math.isfinite(value)})
 
 
 def _post(path: str, body: Mapping[str, str], setting: str) -> bytes:
