@@ -109,7 +109,7 @@ class Place(NamedTuple):
 
 
 @lru_cache(maxsize=8192)
-def _scores(canary: int, percent: int, stable: int, of: tuple[int, ...], wide: bool) -> tuple[tuple[int, ...], tuple[float, ...]]:
+def scores(canary: int, percent: int, stable: int, of: tuple[int, ...], wide: bool) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """The score of being above none, one, ... of stable's percentiles `of`; and how likely each score from 0 on is, at most.
 
     A score is a quarter of a standard deviation: the normal quantile in the middle of what is as likely.
@@ -121,11 +121,11 @@ def _scores(canary: int, percent: int, stable: int, of: tuple[int, ...], wide: b
     above.append(0.0)
     middles = [1 - (one + other) / 2 for one, other in pairwise(above)]
     raw = [4 * _NORMAL.inv_cdf(min(0.999, max(0.001, middle))) for middle in middles]
-    scores = tuple(round(one - raw[0]) for one in raw)
-    chances = [0.0] * (scores[-1] + 1)
-    for score, (one, other) in zip(scores, pairwise(above), strict=True):
-        chances[score] += one - other
-    return scores, tuple(chances)
+    points = tuple(round(one - raw[0]) for one in raw)
+    chances = [0.0] * (points[-1] + 1)
+    for score, (higher, lower) in zip(points, pairwise(above), strict=True):
+        chances[score] += higher - lower
+    return points, tuple(chances)
 
 
 def places(minutes: Sequence[Latency], percent: int, wide: bool) -> list[Place]:
@@ -139,11 +139,11 @@ def places(minutes: Sequence[Latency], percent: int, wide: bool) -> list[Place]:
             continue  # the same request
         of = tuple(one for one in PERCENTS if one in minute.stable_ms)
         if of:
-            scores, chances = _scores(minute.canary, percent, minute.stable, of, wide)
+            points, chances = scores(minute.canary, percent, minute.stable, of, wide)
             above = 0
             while above < len(of) and minute.canary_ms[percent] > minute.stable_ms[of[above]]:
                 above += 1
-            found.append(Place(scores[above], chances))
+            found.append(Place(points[above], chances))
     return found
 
 
@@ -158,6 +158,12 @@ def _factors(place: Place) -> tuple[float, ...]:
         total = sum(chance * math.exp(bet * score / spread) for score, chance in enumerate(place.chances) if chance)
         logs.append(bet * place.score / spread - math.log(total))
     return tuple(logs)
+
+
+def usual(minutes: Sequence[Latency]) -> float:
+    """Requests of the canary in a minute in which it is asked."""
+    asked = [one.canary for one in minutes if one.canary]
+    return sum(asked) / len(asked) if asked else 0.0
 
 
 def is_wide(minutes: Sequence[Latency]) -> bool:

@@ -85,9 +85,8 @@ def chance(counts: Sequence[Count], effect: float) -> float:
     spread = sum(sum((k - mean) ** 2 * part for k, part in enumerate(one)) for one, mean in zip(parts, means, strict=True))
     # Half of the chance of exactly this (mid-p): of few errors, the whole of it makes the test far stricter than it says.
     if spread > 100:
-        p = normal_tail((seen - sum(means)) / math.sqrt(spread))
-    else:
-        p = (chance_of_sum(parts, seen) + chance_of_sum(parts, seen + 1)) / 2
+        return max(tempered(normal_tail((seen - sum(means)) / math.sqrt(spread)), effect), 1 / MOST)
+    p = (chance_of_sum(parts, seen) + chance_of_sum(parts, seen + 1)) / 2
     return max(tempered(p, effect), 1 / MOST)
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aml_canary.domain.judge import coarse, counts, limits, quality, ranks, safety, signed
+from aml_canary.domain.judge import coarse, counts, limits, nearby, quality, ranks, safety, signed
 from aml_canary.domain.judge.betting import MOST
 from aml_canary.domain.judge.coarse import Latency
 from aml_canary.domain.judge.counts import Count
@@ -120,7 +120,9 @@ def coarsely_against(found: Sequence[Latency], whole: Sequence[Latency] | None, 
     chances: dict[int, float] = {}
     if whole is not None:
         chances = coarse.chance(whole)
-        if not coarse.is_wide(whole):
+        if coarse.usual(whole) < coarse.SINGLE:
+            chances[50] = nearby.chance(whole)
+        elif not coarse.is_wide(whole):
             chances[50] = signed.chance(signed.differences(whole))
     return {q: joined(early, evidence[q], chances.get(q)) * coarse.SHARES[q] for q in coarse.PERCENTS}
 
