@@ -1,17 +1,48 @@
-"""Follows rollouts: prints each stage as it ends, with the traffic and who answered meanwhile, and answers the gates.
+"""Follows rollouts: prints each stage as it was when it ended, with the traffic and who had answered until then, and answers the gates.
 
 May import this package only.
 """
 
 import time
-from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 
 from examples.demo.stack import Stack
-from examples.demo.traffic import Tally
+from examples.demo.traffic import SteadyTraffic
 
 _STAGES = ("create-", "scale-", "smoke-invoke-", "flight-", "full-", "delete-", "roll-back-")
+_ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+
+@dataclass
+class Look:
+    """What was live at every look from the `first` to the `last`, in seconds since 1970."""
+
+    first: float
+    last: float
+    weights: str
+
+
+class Looks:
+    """What was live when, as far as somebody looked. Equal looks in a row are kept as one, so that days of waiting cost nothing."""
+
+    def __init__(self) -> None:
+        self._looks: list[Look] = []
+
+    def add(self, moment: float, weights: str) -> None:
+        """What a look showed that began at the moment, in seconds since 1970."""
+        if self._looks and self._looks[-1].weights == weights:
+            self._looks[-1].last = moment
+        else:
+            self._looks.append(Look(moment, moment, weights))
+
+    def at(self, moment: float) -> str:
+        """What the first look after the moment showed, or else the last one; empty where nobody looked.
+
+        Between two changes of traffic there is a gate, and it is answered only after another look.
+        """
+        return next((look.weights for look in self._looks if look.last >= moment), self._looks[-1].weights if self._looks else "")
 
 
 class Timeline:
@@ -19,9 +50,10 @@ class Timeline:
 
     def __init__(self, stack: Stack, started: float, *, by_hand: bool) -> None:
         self._stack, self._by_hand = stack, by_hand
-        self._started = started
-        self._samples: list[tuple[datetime, str, str]] = []
-        self.tallies: Mapping[str, Tally] = {}
+        # Prefect says when a stage ended by the clock on the wall.
+        self._started = time.time() - (time.monotonic() - started)
+        self._looks = Looks()
+        self.users: Mapping[str, SteadyTraffic] = {}
 
     def runs_of(self, commit: str, count: int, seconds: float = 90) -> list[str]:
         """The rollouts that a push led to, once all are there. Raises TimeoutError."""
@@ -36,23 +68,26 @@ class Timeline:
     def follow(self, run: str) -> str:
         """Follow a rollout to its end, and return the type of its final state."""
         api = self._stack.prefect
-        self._samples = []
+        self._looks = Looks()
         printed: set[str] = set()
         asked = ""
         while True:
             found = api.run(run)
             state = found["state"] or {}
             endpoint = str(found["name"]).split("@")[0]
-            self._sample(endpoint)
-            self._print_stages(run, endpoint, printed)
-            if state.get("type") in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
+            stopped = state.get("type") in _ENDED or (state.get("name") == "Suspended" and state["id"] != asked)
+            if stopped:
                 # Prefect records task runs a moment later than the run.
                 time.sleep(1.0)
-                self._print_stages(run, endpoint, printed)
+            self._look(endpoint)
+            self._print_stages(run, endpoint, printed)
+            if state.get("type") in _ENDED:
                 message = str(state.get("message")).removeprefix("Flow run encountered an exception: ")
                 self._line(endpoint, f"= {state['name']}", message)
+                if state["type"] == "CANCELLED" or "never resumed" in message:
+                    self._until_free(run, endpoint)
                 return str(state["type"])
-            if state.get("name") == "Suspended" and state["id"] != asked:
+            if stopped:
                 asked = state["id"]
                 self._ask(run, endpoint)
             time.sleep(0.2)
@@ -67,34 +102,40 @@ class Timeline:
             api.answer(run, "approve", approver="demo", comment="answered by make demo")
             self._line(endpoint, f"? {gate}", "approved")
 
+    def _until_free(self, run: str, endpoint: str, seconds: float = 180) -> None:
+        """Wait until a rollout that was given up has left its endpoint; where it was cancelled, the guard does that within a minute."""
+        deadline = time.monotonic() + seconds
+        while (self._stack.prefect.lock(endpoint) or {}).get("run") == run and time.monotonic() < deadline:
+            time.sleep(0.2)
+        self._look(endpoint)
+        self._line(endpoint, "= free", self._looks.at(time.time()))
+
     def _print_stages(self, run: str, endpoint: str, printed: set[str]) -> None:
         for task in self._stack.prefect.task_runs(run):
             state = task["state"] or {}
             if task["id"] in printed or not task["name"].startswith(_STAGES) or state.get("type") not in ("COMPLETED", "FAILED"):
                 continue
             printed.add(task["id"])
-            weights = " ".join(f"{name} {weight} %" for name, weight in self._stack.traffic(endpoint).items()) or "no traffic"
+            ended = datetime.fromisoformat(task["end_time"] or state["timestamp"]).timestamp()
             self._line(
                 endpoint,
                 f"{'x' if state['type'] == 'FAILED' else '-'} {task['name']}",
-                f"{task['total_run_time']:5.1f} s   {weights:22} {self._answered(endpoint)}",
+                f"{task['total_run_time']:5.1f} s   {self._looks.at(ended):22} {self._answered(endpoint, ended)}",
+                ended,
             )
 
-    def _sample(self, endpoint: str) -> None:
-        weights = " ".join(f"{name} {weight} %" for name, weight in self._stack.traffic(endpoint).items()) or "no traffic"
-        self._samples.append((datetime.now(UTC), weights, self._answered(endpoint)))
+    def _look(self, endpoint: str) -> None:
+        began = time.time()
+        weights = " ".join(f"{name} {weight} %" for name, weight in self._stack.traffic(endpoint).items())
+        self._looks.add(began, weights or "no traffic")
 
-    def _at(self, moment: str) -> tuple[str, str]:
-        """Traffic and answers at the first look after a moment: Prefect tells of a task run only some time after it has ended."""
-        ended = datetime.fromisoformat(moment)
-        return next(((weights, answered) for when, weights, answered in self._samples if when >= ended), self._samples[-1][1:])
-
-    def _answered(self, endpoint: str) -> str:
-        tally = self.tallies.get(endpoint)
-        if tally is None:
+    def _answered(self, endpoint: str, moment: float) -> str:
+        if endpoint not in self.users:
             return ""
-        by = Counter(tally.answered)
-        return "answered " + " ".join(f"{name} {count}" for name, count in sorted(by.items())) + f", lost {tally.lost.total()}"
+        tally = self.users[endpoint].tally_at(moment)
+        by = " ".join(f"{name} {count}" for name, count in sorted(tally.answered.items()))
+        return f"answered {by}, lost {tally.lost.total()}"
 
-    def _line(self, endpoint: str, what: str, more: str) -> None:
-        print(f"{time.monotonic() - self._started:7.1f}  {endpoint:8} {what:24} {more}", flush=True)
+    def _line(self, endpoint: str, what: str, more: str, moment: float | None = None) -> None:
+        seconds = (time.time() if moment is None else moment) - self._started
+        print(f"{seconds:7.1f}  {endpoint:8} {what:24} {more}".rstrip(), flush=True)
