@@ -76,6 +76,7 @@ def _demo(folder: Path, *, by_hand: bool, keep: bool) -> int:
         timeline = Timeline(stack, started, by_hand=by_hand)
         print(f"Up after {time.monotonic() - started:.0f} s.")
         print(f"  Prefect UI      {stack.prefect.url.removesuffix('/api')}")
+        print(f"  emulator        {stack.emulator.arm_url}/_emulator/ (the browser will not know its certificate)")
         print(f"  logs            {run_folder / 'logs'}")
 
         print("\nFirst releases: blue, on two endpoints.", flush=True)
