@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from examples.demo.prefect_api import PrefectApi
+from examples.demo.processes import end_with_parent
 from examples.demo.stack import ROOT
 
 # The columns of a stage: seconds, endpoint, `-` or `x`, name, how long it took, live traffic, answers, losses.
@@ -22,9 +23,17 @@ def start_demo(folder: Path, *options: str) -> "subprocess.Popen[str]":
         (folder / "cache").symlink_to(cache)
     elsewhere = {"AZUREML_CURRENT_CLOUD": "SomebodyElses", "PREFECT_API_URL": "http://127.0.0.1:1/api"}
     command = [sys.executable, "-m", "examples.demo", "--folder", str(folder), *options]
-    env, pipe = os.environ | elsewhere, subprocess.PIPE
-    # A session of its own is what a terminal gives it: Ctrl-C reaches everything in it at once.
-    return subprocess.Popen(command, cwd=ROOT, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=os.environ | elsewhere,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # What a terminal gives it: Ctrl-C reaches everything in it at once.
+        start_new_session=True,
+        preexec_fn=lambda: end_with_parent(signal.SIGTERM),
+    )
 
 
 def until_line(demo: "subprocess.Popen[str]", pattern: str) -> re.Match[str]:
