@@ -105,10 +105,12 @@ class Timeline:
     def _until_free(self, run: str, endpoint: str, seconds: float = 180) -> None:
         """Wait until a rollout that was given up has left its endpoint; where it was cancelled, the guard does that within a minute."""
         deadline = time.monotonic() + seconds
-        while (self._stack.prefect.lock(endpoint) or {}).get("run") == run and time.monotonic() < deadline:
+        while held := (self._stack.prefect.lock(endpoint) or {}).get("run") == run:
+            if time.monotonic() > deadline:
+                break
             time.sleep(0.2)
         self._look(endpoint)
-        self._line(endpoint, "= free", self._looks.at(time.time()))
+        self._line(endpoint, "= still held" if held else "= free", self._looks.at(time.time()))
 
     def _print_stages(self, run: str, endpoint: str, printed: set[str]) -> None:
         for task in self._stack.prefect.task_runs(run):
