@@ -81,14 +81,13 @@ def _demo(folder: Path, *, by_hand: bool, keep: bool) -> int:
 
         print("\nFirst releases: blue, on two endpoints.", flush=True)
         first = repository.push(first_release(GOOD) | first_release(BROKEN), "First release of churn and fraud")
-        for run in timeline.runs_of(first, 2):
-            timeline.follow(run)
+        timeline.follow(*timeline.runs_of(first, 2))
         with stack.steady_traffic(GOOD) as churn, stack.steady_traffic(BROKEN) as fraud:
             print("\nA good release: green of churn.", flush=True)
             timeline.users = {GOOD: churn, BROKEN: fraud}
-            good = timeline.follow(timeline.runs_of(repository.push(good_release(GOOD), "churn: version 2"), 1)[0])
+            [good] = timeline.follow(*timeline.runs_of(repository.push(good_release(GOOD), "churn: version 2"), 1))
             print("\nA broken release: green of fraud.", flush=True)
-            broken = timeline.follow(timeline.runs_of(repository.push(broken_release(BROKEN), "fraud: version 2"), 1)[0])
+            [broken] = timeline.follow(*timeline.runs_of(repository.push(broken_release(BROKEN), "fraud: version 2"), 1))
             ended = {name: stack.traffic(name) for name in (GOOD, BROKEN)}
         tallies = {GOOD: churn.tally, BROKEN: fraud.tally}
         sent = sum(tally.sent for tally in tallies.values())

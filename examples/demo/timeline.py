@@ -5,14 +5,18 @@ May import this package only.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from examples.demo.stack import Stack
 from examples.demo.traffic import SteadyTraffic
 
 _STAGES = ("create-", "scale-", "smoke-invoke-", "flight-", "full-", "delete-", "roll-back-")
+# Those that change live traffic. After one comes a gate, which is answered only after another look.
+_SHIFTS = ("flight-", "full-", "roll-back-")
 _ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+NOTHING = "no traffic"
 
 
 @dataclass
@@ -37,12 +41,24 @@ class Looks:
         else:
             self._looks.append(Look(moment, moment, weights))
 
-    def at(self, moment: float) -> str:
-        """What the first look after the moment showed, or else the last one; empty where nobody looked.
+    def before(self, moment: float) -> str:
+        """What the last look that began before the moment showed, or else the first one; "no traffic" where nobody looked."""
+        return next((look.weights for look in reversed(self._looks) if look.first <= moment), self.after(moment))
 
-        Between two changes of traffic there is a gate, and it is answered only after another look.
-        """
-        return next((look.weights for look in self._looks if look.last >= moment), self._looks[-1].weights if self._looks else "")
+    def after(self, moment: float) -> str:
+        """What the first look after the moment showed, or else the last one."""
+        return next((look.weights for look in self._looks if look.last >= moment), self._looks[-1].weights if self._looks else NOTHING)
+
+
+@dataclass
+class _Following:
+    """A rollout on its way: the state that it last asked a question in, the stages that are printed, and the type of its final state."""
+
+    run: str
+    endpoint: str
+    asked: str = ""
+    printed: set[str] = field(default_factory=set)
+    ended: str = ""
 
 
 class Timeline:
@@ -52,7 +68,7 @@ class Timeline:
         self._stack, self._by_hand = stack, by_hand
         # Prefect says when a stage ended by the clock on the wall.
         self._started = time.time() - (time.monotonic() - started)
-        self._looks = Looks()
+        self._looks: dict[str, Looks] = {}
         self.users: Mapping[str, SteadyTraffic] = {}
 
     def runs_of(self, commit: str, count: int, seconds: float = 90) -> list[str]:
@@ -65,32 +81,40 @@ class Timeline:
             time.sleep(0.2)
         raise TimeoutError(f"Commit {commit[:7]} led to no {count} rollouts within {seconds:.0f} s.")
 
-    def follow(self, run: str) -> str:
-        """Follow a rollout to its end, and return the type of its final state."""
-        api = self._stack.prefect
-        self._looks = Looks()
-        printed: set[str] = set()
-        asked = ""
-        while True:
-            found = api.run(run)
-            state = found["state"] or {}
-            endpoint = str(found["name"]).split("@")[0]
-            stopped = state.get("type") in _ENDED or (state.get("name") == "Suspended" and state["id"] != asked)
-            if stopped:
-                # Prefect records task runs a moment later than the run.
-                time.sleep(1.0)
-            self._look(endpoint)
-            self._print_stages(run, endpoint, printed)
-            if state.get("type") in _ENDED:
-                message = str(state.get("message")).removeprefix("Flow run encountered an exception: ")
-                self._line(endpoint, f"= {state['name']}", message)
-                if state["type"] == "CANCELLED" or "never resumed" in message:
-                    self._until_free(run, endpoint)
-                return str(state["type"])
-            if stopped:
-                asked = state["id"]
-                self._ask(run, endpoint)
+    def follow(self, *runs: str) -> list[str]:
+        """Follow rollouts side by side to their ends, and return the types of their final states."""
+        following = [_Following(run, self._endpoint(run)) for run in runs]
+        for one in following:
+            self._looks[one.endpoint] = Looks()
+        while not all(one.ended for one in following):
+            for one in following:
+                if not one.ended:
+                    self._go_on(one)
             time.sleep(0.2)
+        return [one.ended for one in following]
+
+    def _go_on(self, one: "_Following") -> None:
+        state = self._stack.prefect.run(one.run)["state"] or {}
+        ended = state.get("type") in _ENDED
+        asks = state.get("name") == "Suspended" and state["id"] != one.asked
+        if ended or asks:
+            # Prefect records task runs a moment later than the run.
+            time.sleep(1.0)
+        self._look(one.endpoint)
+        self._print_stages(one)
+        if asks:
+            one.asked = state["id"]
+            self._ask(one.run, one.endpoint)
+        if ended:
+            one.ended = state["type"]
+            message = str(state.get("message")).removeprefix("Flow run encountered an exception: ")
+            self._line(one.endpoint, f"= {state['name']}", message)
+            if one.ended == "CANCELLED" or "never resumed" in message:
+                self._until_free(one.run, one.endpoint)
+
+    def _endpoint(self, run: str) -> str:
+        manifest = self._stack.prefect.run(run)["parameters"]["manifest"]
+        return Path(manifest).name.removesuffix(".canary.yml")
 
     def _ask(self, run: str, endpoint: str) -> None:
         api = self._stack.prefect
@@ -110,26 +134,29 @@ class Timeline:
                 break
             time.sleep(0.2)
         self._look(endpoint)
-        self._line(endpoint, "= still held" if held else "= free", self._looks.at(time.time()))
+        self._line(endpoint, "= still held" if held else "= free", self._looks[endpoint].after(time.time()))
 
-    def _print_stages(self, run: str, endpoint: str, printed: set[str]) -> None:
-        for task in self._stack.prefect.task_runs(run):
+    def _print_stages(self, one: "_Following") -> None:
+        looks = self._looks[one.endpoint]
+        for task in self._stack.prefect.task_runs(one.run):
             state = task["state"] or {}
-            if task["id"] in printed or not task["name"].startswith(_STAGES) or state.get("type") not in ("COMPLETED", "FAILED"):
+            if task["id"] in one.printed or not task["name"].startswith(_STAGES) or state.get("type") not in ("COMPLETED", "FAILED"):
                 continue
-            printed.add(task["id"])
+            one.printed.add(task["id"])
+            # No other stage can have changed what is live, so for those what was live before is right even when the next one is quick.
             ended = datetime.fromisoformat(task["end_time"] or state["timestamp"]).timestamp()
+            live = looks.after(ended) if task["name"].startswith(_SHIFTS) else looks.before(ended)
             self._line(
-                endpoint,
+                one.endpoint,
                 f"{'x' if state['type'] == 'FAILED' else '-'} {task['name']}",
-                f"{task['total_run_time']:5.1f} s   {self._looks.at(ended):22} {self._answered(endpoint, ended)}",
+                f"{task['total_run_time']:5.1f} s   {live:22} {self._answered(one.endpoint, ended)}",
                 ended,
             )
 
     def _look(self, endpoint: str) -> None:
         began = time.time()
         weights = " ".join(f"{name} {weight} %" for name, weight in self._stack.traffic(endpoint).items())
-        self._looks.add(began, weights or "no traffic")
+        self._looks[endpoint].add(began, weights or NOTHING)
 
     def _answered(self, endpoint: str, moment: float) -> str:
         if endpoint not in self.users:

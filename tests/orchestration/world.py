@@ -149,17 +149,23 @@ class World:
         return found.provisioning_state in ("Creating", "Updating", "Deleting")
 
     def kill_flow(self, run: str) -> None:
-        """kill -9 the process that executes the run, and wait until Prefect knows."""
+        """kill -9 the process that executes the run, and wait until Prefect knows.
+
+        It is told twice: by what watched the process and, sometimes much later, by the worker. A run that was retried between the two shows
+        Crashed once more while it is at work, so both are waited for.
+        """
+        before = self._told_by_worker(run)
         pid = self.prefect.run(run)["infrastructure_pid"]
         os.kill(int(str(pid).split(":")[-1]), signal.SIGKILL)
-        assert self.prefect.wait(run, "Crashed")["state"]["name"] == "Crashed"
+        wait_until(lambda: self._told_by_worker(run) > before, "the worker has told of the crash")
+        assert self.prefect.state(run) == "Crashed"
+
+    def _told_by_worker(self, run: str) -> int:
+        states = self.prefect.call("GET", f"/flow_run_states/?flow_run_id={run}")
+        return sum("infrastructure exited" in (state["message"] or "") for state in states if state["type"] == "CRASHED")
 
     def retry_after_crash(self, run: str, *, force: bool) -> None:
-        """Retry as a UI does, and wait until the run is at work again.
-
-        Prefect is told twice of a process that died: by what watched it and, sometimes later than the Retry, by the worker. The run then
-        shows Crashed once more until the process of the Retry is up.
-        """
+        """Retry as a UI does, and wait until the run is at work again."""
         self.prefect.retry(run, force=force)
         wait_until(lambda: self.prefect.state(run) in ("Running", "Suspended"), "the retried run is at work")
 
