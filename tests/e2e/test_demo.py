@@ -104,6 +104,9 @@ def test_the_demo_s_two_releases_end_as_they_should_with_no_request_lost_and_no_
     for part in ("= Promoted", "= Failed", "SmokeFailed: green failed 1 of 1 smoke requests", "As it should be."):
         assert part in output
     assert processes_of(tmp_path) == []
+    for endpoint in ("churn", "fraud"):
+        for stage, live in [("create-endpoint", "no traffic"), ("smoke-invoke-blue", "no traffic"), ("full-blue", "blue 100 %")]:
+            assert re.search(rf"{endpoint} +- {stage} +[\d.]+ s +{live}\n", output), output
 
     stages = [found.groups() for found in map(STAGE.match, output.splitlines()) if found]
     assert [(endpoint, mark, name, weights) for _, endpoint, mark, name, _, weights, _, _ in stages] == [
