@@ -146,7 +146,7 @@ class World:
             found = azure.online_deployments.get(deployment, self.endpoint) if deployment else azure.online_endpoints.get(self.endpoint)
         except ResourceNotFoundError:
             return False
-        return found.provisioning_state in ("Creating", "Updating", "Deleting")
+        return found.provisioning_state in ("Creating", "Updating", "Scaling", "Deleting")
 
     def kill_flow(self, run: str) -> None:
         """kill -9 the process that executes the run, and wait until Prefect knows.
