@@ -4,10 +4,14 @@ Two endpoints, because one release is to end with green live and the other with 
 """
 
 import argparse
+import fcntl
 import os
 import signal
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -18,6 +22,12 @@ from examples.demo.stack import ROOT, is_free, running_stack, without_settings
 from examples.demo.timeline import Timeline
 
 GOOD, BROKEN = "churn", "fraud"
+# Ctrl-C, `kill`, and a terminal that is closed.
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class AlreadyRunning(Exception):
+    """Another demo runs in the folder."""
 
 
 def main() -> int:
@@ -34,13 +44,21 @@ def main() -> int:
     os.environ.clear()
     os.environ.update(kept)
     adopt_orphans()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in ENDINGS:
+        signal.signal(number, _interrupt)
     try:
-        return _demo(options.folder, by_hand=options.approve == "ui", keep=options.keep)
+        with only_one(options.folder):
+            return _demo(options.folder, by_hand=options.approve == "ui", keep=options.keep)
+    except AlreadyRunning as error:
+        print(error, file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("\nStopped.")
         return 130
     finally:
+        # Whoever presses Ctrl-C again does not stop the stopping.
+        for number in ENDINGS:
+            signal.signal(number, signal.SIG_IGN)
         end_orphans()
 
 
@@ -51,7 +69,6 @@ def _demo(folder: Path, *, by_hand: bool, keep: bool) -> int:
     repository = Repository(run_folder / "git")
     repositories = {repository.name: repository.url}
     with running_stack(run_folder, folder / "cache", repositories, prefect_port=4200 if is_free(4200) else 0) as stack:
-        stack.clear_schedules()
         repository.copy(ROOT / "examples" / "models", "models")
         repository.copy(ROOT / "examples" / "manifests" / "sample-request.json", "configs/sample-request.json")
         stack.start_door()
@@ -59,23 +76,26 @@ def _demo(folder: Path, *, by_hand: bool, keep: bool) -> int:
         timeline = Timeline(stack, started, by_hand=by_hand)
         print(f"Up after {time.monotonic() - started:.0f} s.")
         print(f"  Prefect UI      {stack.prefect.url.removesuffix('/api')}")
+        print(f"  emulator        {stack.emulator.arm_url}/_emulator/ (the browser will not know its certificate)")
         print(f"  logs            {run_folder / 'logs'}")
 
         print("\nFirst releases: blue, on two endpoints.", flush=True)
         first = repository.push(first_release(GOOD) | first_release(BROKEN), "First release of churn and fraud")
-        for run in timeline.runs_of(first, 2):
-            timeline.follow(run)
+        timeline.follow(*timeline.runs_of(first, 2))
         with stack.steady_traffic(GOOD) as churn, stack.steady_traffic(BROKEN) as fraud:
             print("\nA good release: green of churn.", flush=True)
-            timeline.tallies = {GOOD: churn.tally, BROKEN: fraud.tally}
-            good = timeline.follow(timeline.runs_of(repository.push(good_release(GOOD), "churn: version 2"), 1)[0])
+            timeline.users = {GOOD: churn, BROKEN: fraud}
+            [good] = timeline.follow(*timeline.runs_of(repository.push(good_release(GOOD), "churn: version 2"), 1))
             print("\nA broken release: green of fraud.", flush=True)
-            broken = timeline.follow(timeline.runs_of(repository.push(broken_release(BROKEN), "fraud: version 2"), 1)[0])
+            [broken] = timeline.follow(*timeline.runs_of(repository.push(broken_release(BROKEN), "fraud: version 2"), 1))
             ended = {name: stack.traffic(name) for name in (GOOD, BROKEN)}
-        lost = {**churn.stop().lost, **fraud.stop().lost}
-        answered = {GOOD: dict(churn.tally.answered), BROKEN: dict(fraud.tally.answered)}
-        print(f"\nRequests answered: {answered}. Requests lost: {sum(lost.values())}{f' {lost}' if lost else ''}.")
-        right = (good, broken) == ("COMPLETED", "FAILED") and ended == {GOOD: {"green": 100}, BROKEN: {"blue": 100}} and not lost
+        tallies = {GOOD: churn.tally, BROKEN: fraud.tally}
+        sent = sum(tally.sent for tally in tallies.values())
+        lost = sum((tally.lost for tally in tallies.values()), Counter[str]())
+        answered = {name: dict(sorted(tally.answered.items())) for name, tally in tallies.items()}
+        print(f"\nRequests sent: {sent}, answered: {answered}, lost: {lost.total()}{f' {dict(lost)}' if lost else ''}.")
+        right = as_it_should_be(good, broken, ended, by_hand=by_hand)
+        right = right and sent == sum(tally.answered.total() for tally in tallies.values()) and not lost
         print(
             f"Live now: {ended}. {'As it should be.' if right else 'NOT as it should be.'}  ({time.monotonic() - started:.0f} s)",
             flush=True,
@@ -83,6 +103,26 @@ def _demo(folder: Path, *, by_hand: bool, keep: bool) -> int:
         while keep:
             time.sleep(1)
         return 0 if right else 1
+
+
+def as_it_should_be(good: str, broken: str, ended: dict[str, dict[str, int]], *, by_hand: bool) -> bool:
+    """Whether both rollouts ended as their releases deserve, and the traffic with them. Only a person may say no to the good one."""
+    churn = {"green": 100} if good == "COMPLETED" else {"blue": 100}
+    return (
+        (good == "COMPLETED" or (by_hand and good == "CANCELLED")) and broken == "FAILED" and ended == {GOOD: churn, BROKEN: {"blue": 100}}
+    )
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Keep the folder for this demo, for a block. Raises AlreadyRunning. The lock goes with the process, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(f"Another demo runs in {folder}: end it first, or give this one a --folder of its own.") from None
+        yield
 
 
 def fresh(folder: Path) -> Path:

@@ -107,6 +107,12 @@ class PrefectApi:
         """Cancel a run as the UI does."""
         self.call("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
 
+    def lock(self, endpoint: str) -> dict[str, Any] | None:
+        """Who holds an endpoint; None where nobody does."""
+        query = {"variables": {"name": {"any_": [f"aml-canary-lock-{endpoint}"]}}}
+        found = self.call("POST", "/variables/filter", query)
+        return found[0]["value"] if found else None
+
     def task_runs(self, run: str) -> list[dict[str, Any]]:
         """The run's task runs, in order of their start."""
         query = {"flow_runs": {"id": {"any_": [run]}}, "sort": "EXPECTED_START_TIME_ASC", "limit": 200}

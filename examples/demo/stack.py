@@ -43,8 +43,8 @@ class Stack:
     door: str = ""
 
     def start_worker(self) -> None:
-        """Start the worker of the rollouts pool."""
-        command = [str(BIN / "prefect"), "worker", "start", "--pool", POOL, "--name", "worker", "--with-healthcheck"]
+        """Start the worker of the rollouts pool, which makes the pool where there is none."""
+        command = [str(BIN / "prefect"), "worker", "start", "--pool", POOL, "--type", "process", "--name", "worker", "--with-healthcheck"]
         port = free_port()
         env = {**self.env, "PREFECT_WORKER_WEBSERVER_PORT": str(port), "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1"}
         worker = Process("worker", command, env, self.folder / "logs" / "worker.log", cwd=self.folder)
@@ -118,17 +118,11 @@ def running_stack(folder: Path, cache: Path, repositories: Mapping[str, str], *,
         made = Stack(folder, emulator, api, env, webhook_secret=secrets.token_hex(16))
         stack.callback(made.stop)
         made.processes["prefect"] = start_prefect(folder, cache, api, env, port)
-        subprocess.run(
-            [str(BIN / "prefect"), "work-pool", "create", POOL, "--type", "process", "--overwrite"],
-            env=env,
-            check=True,
-            capture_output=True,
-        )
+        made.start_worker()
         deploy = [str(BIN / "prefect"), "--no-prompt", "deploy", "--all", "--prefect-file", str(ROOT / "prefect.yaml")]
         done = subprocess.run(deploy, env=env, cwd=ROOT, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode:
             raise RuntimeError(f"prefect deploy failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
-        made.start_worker()
         yield made
 
 

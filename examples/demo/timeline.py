@@ -1,17 +1,64 @@
-"""Follows rollouts: prints each stage as it ends, with the traffic and who answered meanwhile, and answers the gates.
+"""Follows rollouts: prints each stage as it was when it ended, with the traffic and who had answered until then, and answers the gates.
 
 May import this package only.
 """
 
 import time
-from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 
 from examples.demo.stack import Stack
-from examples.demo.traffic import Tally
+from examples.demo.traffic import SteadyTraffic
 
 _STAGES = ("create-", "scale-", "smoke-invoke-", "flight-", "full-", "delete-", "roll-back-")
+# Those that change live traffic. After one comes a gate, which is answered only after another look.
+_SHIFTS = ("flight-", "full-", "roll-back-")
+_ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+NOTHING = "no traffic"
+
+
+@dataclass
+class Look:
+    """What was live at every look from the `first` to the `last`, in seconds since 1970."""
+
+    first: float
+    last: float
+    weights: str
+
+
+class Looks:
+    """What was live when, as far as somebody looked. Equal looks in a row are kept as one, so that days of waiting cost nothing."""
+
+    def __init__(self) -> None:
+        self._looks: list[Look] = []
+
+    def add(self, moment: float, weights: str) -> None:
+        """What a look showed that began at the moment, in seconds since 1970."""
+        if self._looks and self._looks[-1].weights == weights:
+            self._looks[-1].last = moment
+        else:
+            self._looks.append(Look(moment, moment, weights))
+
+    def before(self, moment: float) -> str:
+        """What the last look that began before the moment showed, or else the first one; "no traffic" where nobody looked."""
+        return next((look.weights for look in reversed(self._looks) if look.first <= moment), self.after(moment))
+
+    def after(self, moment: float) -> str:
+        """What the first look after the moment showed, or else the last one."""
+        return next((look.weights for look in self._looks if look.last >= moment), self._looks[-1].weights if self._looks else NOTHING)
+
+
+@dataclass
+class _Following:
+    """A rollout on its way: the state that it last asked a question in, the stages that are printed, and the type of its final state."""
+
+    run: str
+    endpoint: str
+    asked: str = ""
+    printed: set[str] = field(default_factory=set)
+    ended: str = ""
 
 
 class Timeline:
@@ -19,9 +66,10 @@ class Timeline:
 
     def __init__(self, stack: Stack, started: float, *, by_hand: bool) -> None:
         self._stack, self._by_hand = stack, by_hand
-        self._started = started
-        self._samples: list[tuple[datetime, str, str]] = []
-        self.tallies: Mapping[str, Tally] = {}
+        # Prefect says when a stage ended by the clock on the wall.
+        self._started = time.time() - (time.monotonic() - started)
+        self._looks: dict[str, Looks] = {}
+        self.users: Mapping[str, SteadyTraffic] = {}
 
     def runs_of(self, commit: str, count: int, seconds: float = 90) -> list[str]:
         """The rollouts that a push led to, once all are there. Raises TimeoutError."""
@@ -33,29 +81,40 @@ class Timeline:
             time.sleep(0.2)
         raise TimeoutError(f"Commit {commit[:7]} led to no {count} rollouts within {seconds:.0f} s.")
 
-    def follow(self, run: str) -> str:
-        """Follow a rollout to its end, and return the type of its final state."""
-        api = self._stack.prefect
-        self._samples = []
-        printed: set[str] = set()
-        asked = ""
-        while True:
-            found = api.run(run)
-            state = found["state"] or {}
-            endpoint = str(found["name"]).split("@")[0]
-            self._sample(endpoint)
-            self._print_stages(run, endpoint, printed)
-            if state.get("type") in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
-                # Prefect records task runs a moment later than the run.
-                time.sleep(1.0)
-                self._print_stages(run, endpoint, printed)
-                message = str(state.get("message")).removeprefix("Flow run encountered an exception: ")
-                self._line(endpoint, f"= {state['name']}", message)
-                return str(state["type"])
-            if state.get("name") == "Suspended" and state["id"] != asked:
-                asked = state["id"]
-                self._ask(run, endpoint)
+    def follow(self, *runs: str) -> list[str]:
+        """Follow rollouts side by side to their ends, and return the types of their final states."""
+        following = [_Following(run, self._endpoint(run)) for run in runs]
+        for one in following:
+            self._looks[one.endpoint] = Looks()
+        while not all(one.ended for one in following):
+            for one in following:
+                if not one.ended:
+                    self._go_on(one)
             time.sleep(0.2)
+        return [one.ended for one in following]
+
+    def _go_on(self, one: "_Following") -> None:
+        state = self._stack.prefect.run(one.run)["state"] or {}
+        ended = state.get("type") in _ENDED
+        asks = state.get("name") == "Suspended" and state["id"] != one.asked
+        if ended or asks:
+            # Prefect records task runs a moment later than the run.
+            time.sleep(1.0)
+        self._look(one.endpoint)
+        self._print_stages(one)
+        if asks:
+            one.asked = state["id"]
+            self._ask(one.run, one.endpoint)
+        if ended:
+            one.ended = state["type"]
+            message = str(state.get("message")).removeprefix("Flow run encountered an exception: ")
+            self._line(one.endpoint, f"= {state['name']}", message)
+            if one.ended == "CANCELLED" or "never resumed" in message:
+                self._until_free(one.run, one.endpoint)
+
+    def _endpoint(self, run: str) -> str:
+        manifest = self._stack.prefect.run(run)["parameters"]["manifest"]
+        return Path(manifest).name.removesuffix(".canary.yml")
 
     def _ask(self, run: str, endpoint: str) -> None:
         api = self._stack.prefect
@@ -67,34 +126,45 @@ class Timeline:
             api.answer(run, "approve", approver="demo", comment="answered by make demo")
             self._line(endpoint, f"? {gate}", "approved")
 
-    def _print_stages(self, run: str, endpoint: str, printed: set[str]) -> None:
-        for task in self._stack.prefect.task_runs(run):
+    def _until_free(self, run: str, endpoint: str, seconds: float = 180) -> None:
+        """Wait until a rollout that was given up has left its endpoint; where it was cancelled, the guard does that within a minute."""
+        deadline = time.monotonic() + seconds
+        while held := (self._stack.prefect.lock(endpoint) or {}).get("run") == run:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.2)
+        self._look(endpoint)
+        self._line(endpoint, "= still held" if held else "= free", self._looks[endpoint].after(time.time()))
+
+    def _print_stages(self, one: "_Following") -> None:
+        looks = self._looks[one.endpoint]
+        for task in self._stack.prefect.task_runs(one.run):
             state = task["state"] or {}
-            if task["id"] in printed or not task["name"].startswith(_STAGES) or state.get("type") not in ("COMPLETED", "FAILED"):
+            if task["id"] in one.printed or not task["name"].startswith(_STAGES) or state.get("type") not in ("COMPLETED", "FAILED"):
                 continue
-            printed.add(task["id"])
-            weights = " ".join(f"{name} {weight} %" for name, weight in self._stack.traffic(endpoint).items()) or "no traffic"
+            one.printed.add(task["id"])
+            # No other stage can have changed what is live, so for those what was live before is right even when the next one is quick.
+            ended = datetime.fromisoformat(task["end_time"] or state["timestamp"]).timestamp()
+            live = looks.after(ended) if task["name"].startswith(_SHIFTS) else looks.before(ended)
             self._line(
-                endpoint,
+                one.endpoint,
                 f"{'x' if state['type'] == 'FAILED' else '-'} {task['name']}",
-                f"{task['total_run_time']:5.1f} s   {weights:22} {self._answered(endpoint)}",
+                f"{task['total_run_time']:5.1f} s   {live:22} {self._answered(one.endpoint, ended)}",
+                ended,
             )
 
-    def _sample(self, endpoint: str) -> None:
-        weights = " ".join(f"{name} {weight} %" for name, weight in self._stack.traffic(endpoint).items()) or "no traffic"
-        self._samples.append((datetime.now(UTC), weights, self._answered(endpoint)))
+    def _look(self, endpoint: str) -> None:
+        began = time.time()
+        weights = " ".join(f"{name} {weight} %" for name, weight in self._stack.traffic(endpoint).items())
+        self._looks[endpoint].add(began, weights or NOTHING)
 
-    def _at(self, moment: str) -> tuple[str, str]:
-        """Traffic and answers at the first look after a moment: Prefect tells of a task run only some time after it has ended."""
-        ended = datetime.fromisoformat(moment)
-        return next(((weights, answered) for when, weights, answered in self._samples if when >= ended), self._samples[-1][1:])
-
-    def _answered(self, endpoint: str) -> str:
-        tally = self.tallies.get(endpoint)
-        if tally is None:
+    def _answered(self, endpoint: str, moment: float) -> str:
+        if endpoint not in self.users:
             return ""
-        by = Counter(tally.answered)
-        return "answered " + " ".join(f"{name} {count}" for name, count in sorted(by.items())) + f", lost {tally.lost.total()}"
+        tally = self.users[endpoint].tally_at(moment)
+        by = " ".join(f"{name} {count}" for name, count in sorted(tally.answered.items()))
+        return f"answered {by}, lost {tally.lost.total()}"
 
-    def _line(self, endpoint: str, what: str, more: str) -> None:
-        print(f"{time.monotonic() - self._started:7.1f}  {endpoint:8} {what:24} {more}", flush=True)
+    def _line(self, endpoint: str, what: str, more: str, moment: float | None = None) -> None:
+        seconds = (time.time() if moment is None else moment) - self._started
+        print(f"{seconds:7.1f}  {endpoint:8} {what:24} {more}".rstrip(), flush=True)

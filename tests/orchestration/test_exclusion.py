@@ -46,6 +46,23 @@ def test_a_rollout_that_queues_waits_without_a_process_and_goes_on_when_the_endp
     assert holder["run"] == second
 
 
+def test_two_rollouts_started_at_once_run_one_after_the_other(world: World) -> None:
+    world.blue_is_live()
+    before = len(world.writes())
+    alone = "  on_new_commit: queue\n  approvals: {before: []}\n"
+    commits = [world.push({name: 100}, {name: "v2"}, alone) for name in ("green", "purple")]
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(world.start, commits))
+    wait_until(lambda: all(world.prefect.state(run) == "Promoted" for run in runs), "both are done", seconds=240)
+
+    def rollout(old: str, new: str) -> list[str]:
+        return [f"deployment.put {new}", "endpoint.put", "endpoint.put", f"deployment.delete {old}"]
+
+    either = [rollout("blue", "green") + rollout("green", "purple"), rollout("blue", "purple") + rollout("purple", "green")]
+    assert world.writes()[before:] in either
+    assert world.lock() is None
+
+
 def test_another_commit_takes_over_from_a_failed_rollout_after_traffic_is_back_on_blue(world: World) -> None:
     world.blue_is_live()
     failed = world.start_green()

@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from azure.core.exceptions import ResourceNotFoundError
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
 from aml_canary.domain.manifest_reader import read_manifest, require
 from aml_canary.domain.observed import Facts
 from aml_canary.domain.order import order_of
@@ -90,9 +93,12 @@ class World:
         looking += ("quarantine", "end-quarantine")
         return [task["name"] for task in self.prefect.task_runs(run) if not task["name"].startswith(looking)]
 
-    def run_guard(self) -> dict[str, Any]:
-        """Run the guard once."""
-        return self.end_of(self.prefect.start("guard/guard", {}))
+    def run_guard(self) -> str:
+        """What one run of the guard tells; in this process, to have it sooner than from a worker (the demo's test has that)."""
+        from flows.guard import guard
+
+        with temporary_settings({PREFECT_API_URL: self.prefect.url}):
+            return str(guard(return_state=True).message)
 
     # --- Azure -------------------------------------------------------------------------------------------------------
 
@@ -124,30 +130,51 @@ class World:
 
     def lock(self) -> dict[str, Any] | None:
         """Who holds the endpoint."""
-        query = {"variables": {"name": {"any_": [f"aml-canary-lock-{self.endpoint}"]}}}
-        found = self.prefect.call("POST", "/variables/filter", query)
-        return found[0]["value"] if found else None
+        return self.prefect.lock(self.endpoint)
 
     # --- Breaking things -----------------------------------------------------------------------------------------------
 
+    def hold_azure(self) -> None:
+        """Whatever Azure accepts from now on, it is at work on until `let_azure_go_on`."""
+        self.stack.emulator.pace({"*": {"reads": 10**6}})
+
+    def let_azure_go_on(self) -> None:
+        """Azure is quick again, and has no faults any more."""
+        self.stack.emulator.faults.clear()
+        self.stack.emulator.pace(pace="fast")
+
+    def azure_is_at_work(self, deployment: str = "") -> bool:
+        """Whether Azure has accepted a change of the endpoint, or of one of its deployments, and is not done with it."""
+        azure = self.stack.azure
+        try:
+            found = azure.online_deployments.get(deployment, self.endpoint) if deployment else azure.online_endpoints.get(self.endpoint)
+        except ResourceNotFoundError:
+            return False
+        return found.provisioning_state in ("Creating", "Updating", "Scaling", "Deleting")
+
     def kill_flow(self, run: str) -> None:
-        """kill -9 the process that executes the run, and wait until Prefect knows."""
+        """kill -9 the process that executes the run, and wait until Prefect knows.
+
+        Two notice: what watched the process and, sometimes much later, the worker, which calls the run Crashed once more where it was
+        retried in between. So both are waited for; the worker's sign is in its log only.
+        """
+        worker = self.stack.processes["worker"].log
+        sign = "prefect.flow_runs.worker - Check whether the flow run exceeded its memory"
+        before = worker.read_text().count(sign)
         pid = self.prefect.run(run)["infrastructure_pid"]
         os.kill(int(str(pid).split(":")[-1]), signal.SIGKILL)
         assert self.prefect.wait(run, "Crashed")["state"]["name"] == "Crashed"
+        wait_until(lambda: worker.read_text().count(sign) > before, "the worker has noticed too")
 
     def retry_after_crash(self, run: str, *, force: bool) -> None:
-        """Retry as a UI does, and wait until the run is at work again.
-
-        Prefect is told twice of a process that died: by what watched it and, sometimes later than the Retry, by the worker. The run then
-        shows Crashed once more until the process of the Retry is up.
-        """
+        """Retry as a UI does, and wait until the run is at work again."""
         self.prefect.retry(run, force=force)
         wait_until(lambda: self.prefect.state(run) in ("Running", "Suspended"), "the retried run is at work")
 
-    def restart_worker(self) -> None:
-        """kill -9 the worker, and start another."""
+    def restart_worker(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """kill -9 the worker, do something while there is none, and start another."""
         self.stack.processes["worker"].kill()
+        meanwhile()
         self.stack.start_worker()
 
 
