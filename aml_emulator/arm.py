@@ -1,6 +1,6 @@
 """The ASGI application of the control plane: route, authenticate, inject faults, log, answer.
 
-Not here: what operations do. May import: `routes`, `errors`, `faults`, `foreign`, `identity`, `saved`, `wire`.
+Not here: what operations do. May import: `routes`, `errors`, `faults`, `foreign`, `identity`, `instances`, `saved`, `wire`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import uuid
 from collections import deque
 from typing import Any
 
-from aml_emulator import errors
+from aml_emulator import errors, instances
 from aml_emulator.blobs import ACCOUNT
 from aml_emulator.context import Context, resource_names
 from aml_emulator.errors import AzureError
@@ -125,6 +125,8 @@ class Arm:
             return None, False
         request.notes["fault"] = fault.id
         await asyncio.sleep(fault.delay)
+        if fault.kill:
+            self._kill(request)
         if fault.reset:
             self.log.add(request, 0)
             return None, True
@@ -135,6 +137,15 @@ class Arm:
         if fault.status is None:
             return None, False
         return AzureError(fault.status, fault.code, fault.message, headers=fault.headers).reply(), False
+
+    def _kill(self, request: Request) -> None:
+        """One scoring process of the deployment that the request is for, or of the endpoint's first one that has any."""
+        endpoint = self.context.store.endpoint(request.params.get("endpoint", ""))
+        wanted = request.params.get("deployment", "").lower()
+        for key, deployment in endpoint.deployments.items() if endpoint else ():
+            if wanted in ("", key) and deployment.runtime is not None and deployment.runtime.pool.instances:
+                instances.kill_group(deployment.runtime.pool.instances[0].pid)
+                return
 
     async def _foreign_write(self, request: Request, change: Json) -> None:
         written = await self.foreign.write(request, change)

@@ -1,7 +1,7 @@
 """What the scoring door does with one request: admit, route, forward, and answer as Azure's front door does.
 
 Bodies pass through: what is larger than `flow.WHOLE` is forwarded while it comes, and no more than `flow.HIGH` of it waits
-here. Not here: HTTP parsing of clients (`door`). May import: `faults`, `flow`, `pool`, `routing`, `stats`, `upstream`.
+here. Not here: HTTP parsing of clients (`door`). May import: `faults`, `flow`, `instances`, `pool`, `routing`, `stats`, `upstream`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
 
-from aml_emulator import upstream
+from aml_emulator import instances, upstream
 from aml_emulator.faults import Faults
 from aml_emulator.flow import BodyError, Copy, Flow
 from aml_emulator.pool import OverloadedError, Pool, TimedOutError
@@ -135,6 +135,8 @@ class Scoring:
         if fault is None:
             return None
         await asyncio.sleep(fault.delay)
+        if fault.kill and pool.instances:
+            instances.kill_group(pool.instances[0].pid)
         if fault.reset:
             raise ResetError
         if fault.status is None:

@@ -32,7 +32,7 @@ from aml_emulator.operations import Operations
 from aml_emulator.pace import Pace
 from aml_emulator.page import Page
 from aml_emulator.powers import Powers
-from aml_emulator.routes import Handler, Router
+from aml_emulator.routes import OPERATIONS, Handler, Router
 from aml_emulator.routing import Routing
 from aml_emulator.saved import Saved
 from aml_emulator.scoring import Scoring
@@ -57,7 +57,8 @@ class _Uvicorn(uvicorn.Server):
 class Emulator:
     def __init__(self, settings: Settings):
         self.settings = settings
-        store, faults, stats = Store(), Faults(), Stats()
+        store, stats = Store(), Stats()
+        faults = Faults(operation.name for operation in OPERATIONS if not operation.name.startswith("emulator."))
         identity, blobs = Identity(settings), Blobs(settings)
         operations = Operations(settings, store, Pace.named(settings.pace))
         routing = Routing(identity)
