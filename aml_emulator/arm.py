@@ -20,11 +20,14 @@ from aml_emulator.errors import AzureError
 from aml_emulator.foreign import ForeignWriter
 from aml_emulator.routes import OPEN, Match, Router
 from aml_emulator.saved import Saved
-from aml_emulator.wire import BodyTooLargeError, Json, MalformedBodyError, Reply, Request
+from aml_emulator.wire import BodyTooLargeError, Json, MalformedBodyError, Reply, Request, TooSlowError
 
 logger = logging.getLogger("aml_emulator.arm")
 # The log is for tests, and a forgotten emulator must not grow without end.
 MAX_LOG = 8_000
+# What is taken in of a body that nobody wants, and for how many seconds.
+MAX_DRAINED = 64 * 1024 * 1024
+DRAINING = 10.0
 STREAMED = ("blob.put",)
 READING = ("GET", "HEAD")
 LOGGED_BODIES = ("PUT", "PATCH", "POST")
@@ -54,7 +57,7 @@ class Arm:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
-        request = Request.from_scope(scope, receive)
+        request = Request.from_scope(scope, receive, self.context.settings.patience)
         try:
             reply = await self._answer(request)
         except ConnectionError:
@@ -69,8 +72,8 @@ class Arm:
     async def _answer(self, request: Request) -> Reply | None:
         match = self._match(request)
         if match is None:
-            await _drain(request)
-            return errors.not_implemented(request.method, request.path).reply()
+            drained = await _drain(request)
+            return _closing(errors.not_implemented(request.method, request.path).reply(), drained)
         request.operation, request.params = match.operation.name, match.params
         try:
             if request.operation not in STREAMED:
@@ -94,8 +97,9 @@ class Arm:
         except MalformedBodyError as error:
             return errors.malformed(str(error)).reply()
         except BodyTooLargeError:
-            await _drain(request)
-            return errors.too_large().reply()
+            return _closing(errors.too_large().reply(), await _drain(request))
+        except TooSlowError:
+            return errors.too_slow().reply()
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:
@@ -165,10 +169,24 @@ class Arm:
             self.foreign.later(asyncio.get_running_loop().create_task(write()))
 
 
-async def _drain(request: Request) -> None:
-    """Takes in what is left of a body, so that the client reads our answer instead of a broken pipe."""
-    async for _ in request.stream():
-        pass
+async def _drain(request: Request) -> bool:
+    """Takes in what is left of a body, so that the client reads our answer instead of a broken pipe. False: it goes on and on."""
+    left = MAX_DRAINED
+    try:
+        async with asyncio.timeout(DRAINING):
+            async for chunk in request.stream():
+                left -= len(chunk)
+                if left < 0:
+                    return False
+    except (TimeoutError, TooSlowError):
+        return False
+    return True
+
+
+def _closing(reply: Reply, drained: bool) -> Reply:
+    if not drained:
+        reply.headers["Connection"] = "close"
+    return reply
 
 
 async def _reset(receive: Any, send: Any) -> None:

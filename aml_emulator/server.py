@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import uvicorn
 
@@ -21,6 +23,7 @@ from aml_emulator import environments, tls
 from aml_emulator.arm import Arm, Log
 from aml_emulator.assets import Assets
 from aml_emulator.blobs import Blobs
+from aml_emulator.connections import Bounded
 from aml_emulator.context import Context
 from aml_emulator.deployments import Deployments
 from aml_emulator.door import Door
@@ -156,8 +159,9 @@ class Emulator:
         door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         _bind(door, settings.scoring_port, settings.last_ports[1])
         settings.scoring_port = await self.door.start(door)
+        bounded = cast(Any, functools.partial(Bounded, patience=settings.patience))
         config = uvicorn.Config(
-            self.arm, http="httptools", loop="none", lifespan="off", ws="none", log_config=None, access_log=False,
+            self.arm, http=bounded, loop="none", lifespan="off", ws="none", log_config=None, access_log=False,
             log_level="warning", server_header=False, proxy_headers=False, timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
         )  # fmt: skip

@@ -5,6 +5,7 @@ Not a framework: no routing, no state. May import: the standard library.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,10 @@ class BodyTooLargeError(Exception):
     """More than MAX_BODY came in."""
 
 
+class TooSlowError(Exception):
+    """The body, or the next piece of a blob, did not come in time."""
+
+
 class MalformedBodyError(Exception):
     """The body is not a JSON object."""
 
@@ -36,18 +41,24 @@ class Request:
     params: dict[str, str] = field(default_factory=dict)
     operation: str = "unknown"
     body: bytes = b""
+    # Seconds in which the body must have come in; of a streamed one, its next piece.
+    patience: float = 120.0
     # Extra facts about this request for the log that tests read.
     notes: Json = field(default_factory=dict)
 
     @classmethod
-    def from_scope(cls, scope: Mapping[str, Any], receive: Receive) -> Request:
+    def from_scope(cls, scope: Mapping[str, Any], receive: Receive, patience: float) -> Request:
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        return cls(scope["method"], scope["path"], query, headers, receive)
+        return cls(scope["method"], scope["path"], query, headers, receive, patience=patience)
 
     async def stream(self) -> AsyncIterator[bytes]:
         while True:
-            message = await self.receive()
+            try:
+                async with asyncio.timeout(self.patience):
+                    message = await self.receive()
+            except TimeoutError:
+                raise TooSlowError from None
             if message["type"] != "http.request":
                 raise ConnectionError("the client went away")
             if message.get("body"):
@@ -58,11 +69,16 @@ class Request:
     async def read(self) -> bytes:
         chunks: list[bytes] = []
         size = 0
-        async for chunk in self.stream():
-            size += len(chunk)
-            if size > MAX_BODY:
-                raise BodyTooLargeError
-            chunks.append(chunk)
+        try:
+            # Of one who sends a byte now and then, each piece would be in time.
+            async with asyncio.timeout(self.patience):
+                async for chunk in self.stream():
+                    size += len(chunk)
+                    if size > MAX_BODY:
+                        raise BodyTooLargeError
+                    chunks.append(chunk)
+        except TimeoutError:
+            raise TooSlowError from None
         self.body = b"".join(chunks)
         return self.body
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import ssl
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from aml_emulator.server import Emulator
+from aml_emulator.settings import Settings
 
 SCALARS = st.none() | st.booleans() | st.integers(-5, 200) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3))
@@ -77,3 +85,69 @@ def test_a_blob_cannot_leave_its_folder(target: Any, path: str) -> None:
     assert target.session.send(request, verify=target.emulator.ca_bundle, timeout=30).status_code in (400, 403, 501)
     unsigned = target.session.put(f"{container}/score.py", data=b"x", timeout=30)
     assert (unsigned.status_code, unsigned.headers["x-ms-error-code"]) == (403, "AuthenticationFailed")
+
+
+def answer_to(folder: Path, *pieces: bytes, patience: float = 120) -> tuple[int, dict[str, Any]]:
+    """Status and body of what an emulator of this test's own process says before it closes the connection."""
+
+    async def ask() -> bytes:
+        emulator = Emulator(Settings(folder, patience=patience))
+        await emulator.start()
+        try:
+            trusted = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+            reader, writer = await asyncio.open_connection("127.0.0.1", emulator.settings.arm_port, ssl=trusted)
+            reading = asyncio.create_task(reader.read())
+            await _send(writer, pieces)
+            return await asyncio.wait_for(reading, 30)
+        finally:
+            await emulator.stop()
+
+    head, _, body = asyncio.run(ask()).partition(b"\r\n\r\n")
+    return int(head.split(b" ")[1]), json.loads(body)
+
+
+async def _send(writer: asyncio.StreamWriter, pieces: Iterable[bytes]) -> None:
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+    except ConnectionError:
+        # Refused before it had said everything.
+        pass
+
+
+PUT = b"PUT /_emulator/pace HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (),
+        (b"GET / HT",),
+        (b"GET /_emulator/health HTTP/1.1\r\nHost: x\r\n",),
+        (PUT + b"Content-Length: 10\r\n\r\n12345",),
+        (PUT.replace(b"PUT", b"POST") + b"Transfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n",),
+    ],
+    ids=["nothing", "half a line", "half a head", "half a body of no operation", "half a body"],
+)
+def test_who_is_slow_is_not_waited_for(tmp_path: Path, pieces: tuple[bytes, ...]) -> None:
+    status, body = answer_to(tmp_path, *pieces, patience=0.5)
+    # What is no operation is said at once, whatever its body would have been.
+    expected = (501, "NotImplemented") if pieces and pieces[0].startswith(b"PUT") else (408, "RequestTimeout")
+    assert (status, body["error"]["code"]) == expected
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (b"GET / HTTP/1.1\r\nA: ", *[b"x" * 100_000] * 50, b"\r\n\r\n"),
+        (b"GET /", *[b"x" * 100_000] * 50, b" HTTP/1.1\r\n\r\n"),
+        (b"GET / HTTP/1.1\r\n", *[b"A: b\r\n" * 10_000] * 50),
+        (PUT + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n", *[b"A: b\r\n" * 10_000] * 50),
+        (PUT + b"Transfer-Encoding: chunked\r\n\r\n1;", *[b"a" * 100_000] * 50),
+    ],
+    ids=["a header", "a path", "headers", "trailers", "a chunk's extension"],
+)
+def test_heads_without_an_end_are_refused_before_they_fill_memory(tmp_path: Path, pieces: tuple[bytes, ...]) -> None:
+    status, body = answer_to(tmp_path, *pieces)
+    assert (status, body["error"]["code"]) == (431, "RequestHeaderFieldsTooLarge")
