@@ -201,6 +201,8 @@ class Blobs:
         return digest.digest()
 
     async def _put(self, key: str, request: Request) -> Reply:
+        if "x-ms-copy-source" in request.headers or request.headers.get("x-ms-blob-type", "BlockBlob") != "BlockBlob":
+            raise StorageError(501, "NotImplemented", "aml-emulator knows block blobs only, and copies none")
         if request.headers.get("if-none-match") == "*" and key in self.known:
             raise StorageError(409, "BlobAlreadyExists", "The specified blob already exists.")
         digest = await self._receive(request, self._file(*key.split("/", 1)))

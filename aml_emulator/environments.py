@@ -94,8 +94,9 @@ def _failed(text: str) -> OperationFailedError:
 
 def recipe_of(properties: dict[str, Any]) -> Recipe | None:
     """None for an image without a conda file, which is used as it is."""
-    if properties.get("build"):
-        raise _failed("aml-emulator builds no Dockerfiles (build); give the environment an image and a conda file.")
+    if build := properties.get("build"):
+        file = f"{build.get('dockerfilePath') or 'Dockerfile'} of {build.get('contextUri')}"
+        raise _failed(f"aml-emulator builds no Dockerfiles: {file}. Give the environment an image and a conda file.")
     if not properties.get("condaFile"):
         return None
     conda = json.loads(properties["condaFile"])

@@ -77,6 +77,7 @@ class Saved:
             self.store.keep_operation(Operation(**fields))
         for fields in content["assets"]:
             self.store.put_asset(Asset(**_with_system(fields)))
+        self.store.containers.update(content.get("containers", {}))
         for fields in content["endpoints"]:
             deployments = fields.pop("deployments")
             endpoint = Endpoint(**self._with_operation(fields))
@@ -130,6 +131,7 @@ class Saved:
             "assets": [
                 _fields(asset, ASSET) | {"system": asdict(asset.system)} for kind in store.assets for asset in store.all_assets(kind)
             ],
+            "containers": store.containers,
             "operations": [_fields(operation, OPERATION) for operation in store.operations.values()],
             "blobs": {key: asdict(blob) for key, blob in self.blobs.known.items()},
         }

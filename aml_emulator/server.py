@@ -112,6 +112,7 @@ class Emulator:
             "code.start_pending_upload": assets.pending_upload,
             "asset.list": assets.list_containers,
             "asset.get": assets.get_container,
+            "asset.put": assets.put_container,
             "asset.list_versions": assets.list_versions,
             "asset.get_version": assets.get_version,
             "asset.put_version": assets.put_version,

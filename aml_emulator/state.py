@@ -148,6 +148,8 @@ def new_key() -> str:
 class Store:
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     assets: dict[str, dict[str, dict[str, Asset]]] = field(default_factory=dict)
+    # What is said of all versions of an asset together, by kind and name.
+    containers: dict[str, dict[str, Json]] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
 
     def endpoint(self, name: str) -> Endpoint | None:
@@ -167,6 +169,12 @@ class Store:
         known[asset.version] = asset
         return new
 
+    def container(self, kind: str, name: str) -> Json:
+        return self.containers.get(kind, {}).get(name.lower(), {})
+
+    def put_container(self, kind: str, name: str, properties: Json) -> None:
+        self.containers.setdefault(kind, {})[name.lower()] = properties
+
     def all_assets(self, kind: str) -> Iterator[Asset]:
         for versions in self.assets.get(kind, {}).values():
             yield from versions.values()
@@ -185,4 +193,5 @@ class Store:
     def clear(self) -> None:
         self.endpoints.clear()
         self.assets.clear()
+        self.containers.clear()
         self.operations.clear()
