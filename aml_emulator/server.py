@@ -189,6 +189,7 @@ class Emulator:
             # Clients keep their connections open; there is nothing left that they could be waiting for.
             self._server.should_exit = self._server.force_exit = True
             await self._serving
+        self.saved.close()
 
     def facts(self) -> Json:
         """The content of the ready file: all that a client needs to know."""

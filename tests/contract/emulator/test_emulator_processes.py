@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from aml_emulator.process import EmulatorError, RunningEmulator, running_emulator
+from aml_emulator.process import RunningEmulator, running_emulator
 
 ENDPOINT = "canary"
 
@@ -105,6 +105,20 @@ def test_after_sigkill_of_the_emulator_not_even_stopped_processes_are_left(
         assert wait_until_all_end(everyone, handles) == set()
 
 
+def test_an_installation_that_is_under_way_ends_with_the_emulator(tmp_path: Path) -> None:
+    # The installer, and what it has started, in the place of the emulator that started it.
+    installer = "import os, subprocess, time; subprocess.Popen(['sleep', '600']); print(flush=True); time.sleep(600)"
+    script = f"import asyncio\nfrom aml_emulator import environments\nasyncio.run(environments._run([{sys.executable!r}, '-c', {installer!r}]))\n"
+    with subprocess.Popen([sys.executable, "-c", script]) as parent:
+        while len(everyone := family(parent.pid) - {parent.pid}) < 2 or not any(
+            "sleep" in Path(f"/proc/{pid}/comm").read_text() for pid in everyone
+        ):
+            assert parent.poll() is None
+        handles = {pid: os.pidfd_open(pid) for pid in everyone}
+        parent.kill()
+    assert wait_until_all_end(everyone, handles) == set()
+
+
 def _ignore_errors(call: Callable[[], Any]) -> None:
     try:
         call()
@@ -147,10 +161,43 @@ def test_the_command_line_resets_a_running_emulator(azure: Any, arm: Any) -> Non
     assert arm.call("GET", f"onlineEndpoints/{ENDPOINT}").status_code == 404
 
 
-def test_a_start_that_fails_says_why(tmp_path: Path, aml_emulator: RunningEmulator) -> None:
-    port = aml_emulator.arm_url.rsplit(":", 1)[1]
-    with pytest.raises(EmulatorError, match="in use"), running_emulator(tmp_path, "--arm-port", port):
-        pass
+def aml_emulator_says(*arguments: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "aml_emulator.cli", *arguments]
+    ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+    return ran.returncode, ran.stdout + ran.stderr
+
+
+def test_a_start_that_fails_says_why_in_one_line(tmp_path: Path, aml_emulator: RunningEmulator) -> None:
+    port, own_folder = aml_emulator.arm_url.rsplit(":", 1)[1], Path(aml_emulator.ca_bundle).parent
+    for arguments, text in (
+        (("--dir", str(tmp_path), "--arm-port", port), "in use"),
+        (("--dir", str(tmp_path), "--scoring-port", "65536"), "65535"),
+        (("--dir", str(own_folder)), "another emulator uses"),
+    ):
+        code, said = aml_emulator_says("start", *arguments)
+        assert code != 0
+        assert text in said.splitlines()[-1], said
+        assert "Traceback" not in said
+    # The one that was there has lost nothing by it.
+    assert RunningEmulator.from_file(own_folder / "ready.json") == aml_emulator
+    assert aml_emulator.call("GET", "health")["status"] == "ok"
+
+
+def test_an_emulator_that_was_killed_is_not_taken_for_a_running_one(tmp_path: Path) -> None:
+    with running_emulator(tmp_path) as emulator:
+        os.kill(emulator.pid, signal.SIGKILL)
+    assert (tmp_path / "ready.json").exists()
+    for command in ("env", "reset"):
+        for content in (None, "{", "{}"):
+            if content is not None:
+                (tmp_path / "ready.json").write_text(content)
+            code, said = aml_emulator_says(command, "--dir", str(tmp_path))
+            assert (code, said.splitlines()[-1].startswith("Error: no emulator runs in")) == (1, True), said
+            assert "Traceback" not in said
+    # Its folder is free again.
+    with running_emulator(tmp_path) as emulator:
+        code, said = aml_emulator_says("env", "--dir", str(tmp_path))
+        assert (code, f"export AZUREML_DEV_URL_MFE={emulator.arm_url}" in said.splitlines()) == (0, True)
 
 
 def test_a_killed_process_is_replaced_and_shown_in_the_logs(azure: Any) -> None:
