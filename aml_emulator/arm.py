@@ -197,13 +197,16 @@ async def _reset(receive: Any, send: Any) -> None:
 
 
 async def _send(send: Any, reply: Reply, head: bool) -> None:
-    body = reply.encoded()
+    body, part = reply.encoded(), reply.file
     headers = {"x-ms-request-id": str(uuid.uuid4()), "x-ms-correlation-request-id": str(uuid.uuid4())}
     headers |= {"Cache-Control": "no-cache", **reply.headers}
-    if body:
+    if body or part:
         headers.setdefault("Content-Type", reply.content_type)
     if reply.status != 204:
-        headers.setdefault("Content-Length", str(len(body)))
+        headers.setdefault("Content-Length", str(part.size if part else len(body)))
     raw = [(k.lower().encode("latin-1"), v.encode("latin-1", "replace")) for k, v in headers.items()]
     await send({"type": "http.response.start", "status": reply.status, "headers": raw})
+    if part is not None and not head:
+        for piece in part.pieces():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b"" if head else body})

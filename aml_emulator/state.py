@@ -160,13 +160,13 @@ class Store:
         return list(self.assets.get(kind, {}).get(name.lower(), {}).values())
 
     def asset(self, kind: str, name: str, version: str) -> Asset | None:
-        return self.assets.get(kind, {}).get(name.lower(), {}).get(version)
+        return self.assets.get(kind, {}).get(name.lower(), {}).get(version.lower())
 
     def put_asset(self, asset: Asset) -> bool:
         """True when it is new."""
         known = self.assets.setdefault(asset.kind, {}).setdefault(asset.name.lower(), {})
-        new = asset.version not in known
-        known[asset.version] = asset
+        new = asset.version.lower() not in known
+        known[asset.version.lower()] = asset
         return new
 
     def container(self, kind: str, name: str) -> Json:

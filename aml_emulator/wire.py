@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -99,13 +100,31 @@ class Request:
         return value
 
 
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A body that is too large for memory: `size` bytes of a file."""
+
+    path: Path
+    start: int
+    size: int
+
+    def pieces(self, of: int = 1024 * 1024) -> Iterator[bytes]:
+        left = self.size
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            while left and (piece := file.read(min(of, left))):
+                left -= len(piece)
+                yield piece
+
+
 @dataclass(slots=True)
 class Reply:
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str = "application/json; charset=utf-8"
-    # The body is sent as it is when it is bytes, else as JSON; None means no body at all.
+    # The body is sent as it is when it is bytes, else as JSON; None means no body at all, or a part of a file.
+    file: FilePart | None = None
 
     def encoded(self) -> bytes:
         if self.body is None:
