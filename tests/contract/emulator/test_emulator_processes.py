@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.ai.ml.entities import ProbeSettings
+from azure.core.exceptions import HttpResponseError
 
 from aml_emulator.process import RunningEmulator, running_emulator
 
@@ -214,6 +216,35 @@ def test_a_killed_process_is_replaced_and_shown_in_the_logs(azure: Any) -> None:
     assert "Name: ContainerCrashed, Type: Warning" in logs
 
 
+def test_a_deployment_is_ready_when_its_processes_answer_and_not_before(azure: Any, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    code = f"import os, time\ndef init():\n    while not os.path.exists({str(flag)!r}):\n        time.sleep(0.01)\n"
+    code += "def run(data):\n    return 'up'\n"
+    azure.create_endpoint()
+    deployments = azure.client.online_deployments
+    coming = deployments.begin_create_or_update(azure.deployment("blue", code=code, count=2))
+    everyone = family(azure.emulator.pid) - {azure.emulator.pid}
+    while len(everyone) < 4:  # two masters, two workers, all of them alive and none of them ready
+        everyone = family(azure.emulator.pid) - {azure.emulator.pid}
+    assert deployments.get("blue", ENDPOINT).provisioning_state == "Creating"
+    assert (coming.done(), azure.score("blue").status_code, azure.pids("blue")) == (False, 404, set())
+    flag.touch()
+    assert coming.result().provisioning_state == "Succeeded"
+    assert (azure.score("blue").json(), len(azure.pids("blue"))) == ("up", 2)
+
+
+def test_a_deployment_that_never_answers_its_probe_is_given_up(azure: Any) -> None:
+    azure.create_endpoint()
+    probe = ProbeSettings(initial_delay=1, period=1, failure_threshold=1)
+    code = "import time\ndef init():\n    time.sleep(600)\ndef run(data):\n    pass\n"
+    with pytest.raises(HttpResponseError) as failure:
+        azure.deploy("blue", code=code, readiness_probe=probe)
+    assert failure.value.error.code == "ResourceNotReady"
+    assert "probe failed" in failure.value.error.message
+    assert "ReadinessProbeFailed" in azure.client.online_deployments.get_logs("blue", ENDPOINT, lines=50)
+    assert family(azure.emulator.pid) == {azure.emulator.pid}
+
+
 def test_five_instances_come_up_side_by_side(azure: Any) -> None:
     azure.create_endpoint()
     azure.deploy("blue", count=5)
@@ -273,7 +304,7 @@ def test_no_request_is_lost_while_weights_sizes_and_deployments_change(azure: An
     assert sum(load.results.values()) > 200
 
 
-@pytest.mark.parametrize("change", ["delete", "replace"])
+@pytest.mark.parametrize("change", ["delete", "replace", "delete the endpoint"])
 def test_requests_given_to_a_process_are_answered_before_it_is_stopped(azure: Any, change: str) -> None:
     azure.create_endpoint()
     # Three at a time in one process that works on one: two wait in its listen queue, where a SIGTERM would lose them.
@@ -285,7 +316,9 @@ def test_requests_given_to_a_process_are_answered_before_it_is_stopped(azure: An
             pass
         if change == "delete":
             azure.delete_deployment("slow")
+        elif change == "delete the endpoint":
+            azure.client.online_endpoints.begin_delete(ENDPOINT).result()
         else:
             azure.deploy("slow", "v1", request_settings=settings)
         assert [one.result().status_code for one in asking] == [200, 200, 200]
-    assert len(azure.pids("slow")) == (0 if change == "delete" else 1)
+    assert len(azure.pids("slow")) == (1 if change == "replace" else 0)
