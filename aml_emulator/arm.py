@@ -30,6 +30,9 @@ MAX_DRAINED = 64 * 1024 * 1024
 DRAINING = 10.0
 STREAMED = ("blob.put",)
 READING = ("GET", "HEAD")
+# What the log keeps of one request; a larger body is noted by its size.
+MAX_PATH = 1000
+MAX_LOGGED = 64 * 1024
 LOGGED_BODIES = ("PUT", "PATCH", "POST")
 
 
@@ -39,11 +42,13 @@ class Log:
         self._numbers = itertools.count(1)
 
     def add(self, request: Request, status: int) -> None:
-        entry: Json = {"seq": next(self._numbers), "method": request.method, "path": request.path}
+        entry: Json = {"seq": next(self._numbers), "method": request.method, "path": request.path[:MAX_PATH]}
         entry |= {"operation": request.operation, "status": status, **request.notes}
         if request.method in LOGGED_BODIES and not request.operation.startswith("identity."):
+            if len(request.body) > MAX_LOGGED:
+                entry["body_bytes"] = len(request.body)
             try:
-                entry["body"] = json.loads(request.body) if request.body else None
+                entry["body"] = json.loads(request.body) if 0 < len(request.body) <= MAX_LOGGED else None
             except (ValueError, RecursionError):
                 entry["body"] = None
         self.entries.append(entry)

@@ -30,6 +30,8 @@ NOT_FORWARDED = HOP_BY_HOP | frozenset(b"host content-length expect authorizatio
 NOT_RETURNED = HOP_BY_HOP | {b"content-length", b"server", b"date", b"x-request-id"}
 PLAIN = [(b"content-type", b"text/plain")]
 MAX_MIRRORED = 100
+# What the log keeps of a path.
+MAX_PATH = 1000
 # A mirrored copy must be kept until the request itself has gone out. Larger bodies are not mirrored; with 100 under way this
 # is also what bounds the memory that mirroring takes.
 MAX_COPY = 128 * 1024
@@ -104,7 +106,7 @@ class Scoring:
             raise
         finally:
             taken = (time.perf_counter() - started) * 1000
-            line = (request.method.decode("latin-1"), (b"/" + rest).decode("latin-1"), course.status, course.model_status, taken)
+            line = (request.method.decode("latin-1"), (b"/" + rest[:MAX_PATH]).decode("latin-1"), course.status, course.model_status, taken)
             size = (request.received, course.response_bytes)
             self.stats.record(Served(time.time(), course.endpoint, course.deployment, *line, *size, request_id))
 
@@ -187,7 +189,7 @@ class Scoring:
                     break
                 course.response_bytes += len(piece)
         taken = (time.perf_counter() - started) * 1000
-        line = (request.method.decode("latin-1"), request.target.decode("latin-1"), answer.status, course.model_status, taken)
+        line = (request.method.decode("latin-1"), request.target[:MAX_PATH].decode("latin-1"), answer.status, course.model_status, taken)
         size = (len(sent.payload), course.response_bytes)
         self.stats.record(Served(time.time(), endpoint, pool.deployment, *line, *size, request_id.decode(), mirrored=True))
 

@@ -187,6 +187,19 @@ def test_the_request_log_holds_bodies_and_order_and_no_secrets_of_tokens(arm: An
     assert arm.emulator.requests.list(since=put["seq"]) == [get]
 
 
+def test_the_logs_keep_little_of_what_is_large(arm: Any) -> None:
+    arm.emulator.requests.clear()
+    large = {"location": "eastus", "properties": {}, "tags": {"a": "x" * 100_000}}
+    assert arm.call("PUT", "onlineEndpoints/large", large).status_code == 400
+    arm.call("GET", "onlineEndpoints/" + "x" * 30_000)
+    put, get = arm.emulator.requests.list()
+    assert (put["body"], put["body_bytes"] > 100_000, len(get["path"])) == (None, True, 1000)
+    arm.put_endpoint()
+    requests.get(f"{arm.emulator.scoring_url}/{ENDPOINT}/" + "x" * 30_000, timeout=30)
+    newest = arm.emulator.call("GET", "scoring-log")["requests"][-1]
+    assert (newest["status"], len(newest["path"])) == (401, 1001)
+
+
 def test_a_foreign_write_right_before_ours_is_overwritten_by_it(azure: Any) -> None:
     azure.create_endpoint(tags={"step": "1"})
     azure.emulator.faults.add("endpoint.put", foreign_write={"tags": {"step": "theirs"}, "description": "theirs"})
