@@ -216,6 +216,46 @@ def test_a_killed_process_is_replaced_and_shown_in_the_logs(azure: Any) -> None:
     assert "Name: ContainerCrashed, Type: Warning" in logs
 
 
+def test_a_crashed_process_is_replaced_also_when_the_deployment_could_not_grow(azure: Any, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    code = f"import os\ndef init():\n    assert not os.path.exists({str(flag)!r})\ndef run(data):\n    return 'up'\n"
+    azure.create_endpoint()
+    azure.deploy("blue", code=code, count=2)
+    flag.touch()
+    azure.emulator.kill(ENDPOINT, "blue")
+    scaled = azure.client.online_deployments.begin_create_or_update(azure.deployment("blue", code=code, count=3))
+    with pytest.raises(HttpResponseError, match="ResourceNotReady"):
+        scaled.result()
+    flag.unlink()
+    while len(azure.pids("blue")) < 2:
+        assert azure.score("blue").json() == "up"
+
+
+def test_a_reset_takes_along_what_is_still_coming_up(azure: Any) -> None:
+    azure.create_endpoint()
+    code = "import time\ndef init():\n    time.sleep(600)\ndef run(data):\n    pass\n"
+    azure.client.online_deployments.begin_create_or_update(azure.deployment("blue", code=code, count=2))
+    while len(everyone := family(azure.emulator.pid) - {azure.emulator.pid}) < 4:
+        pass
+    handles = {pid: os.pidfd_open(pid) for pid in everyone}
+    azure.emulator.reset()
+    assert wait_until_all_end(everyone, handles) == set()
+
+
+def test_a_start_takes_its_pace_and_names_from_the_command_line(tmp_path: Path, azure_of: Any) -> None:
+    facts = tmp_path / "elsewhere.json"
+    names = ("--subscription", "mine", "--resource-group", "my-group", "--workspace", "my-workspace")
+    with running_emulator(tmp_path / "emulator", "--pace", "azure", "--ready-file", str(facts), *names) as emulator:
+        assert RunningEmulator.from_file(facts) == emulator
+        assert (emulator.subscription_id, emulator.resource_group, emulator.workspace) == ("mine", "my-group", "my-workspace")
+        pace = emulator.call("GET", "pace")
+        assert (pace["pace"], pace["transitions"]) == (
+            "azure", {"endpoint.*": {"reads": 0, "seconds": 2.0}, "deployment.*": {"reads": 0, "seconds": 4.0}},
+        )  # fmt: skip
+        assert azure_of(emulator).client.workspaces.get("my-workspace").name == "my-workspace"
+    assert not facts.exists()
+
+
 def test_a_deployment_is_ready_when_its_processes_answer_and_not_before(azure: Any, tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     code = f"import os, time\ndef init():\n    while not os.path.exists({str(flag)!r}):\n        time.sleep(0.01)\n"
