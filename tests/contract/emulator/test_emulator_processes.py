@@ -231,12 +231,15 @@ def test_a_crashed_process_is_replaced_also_when_the_deployment_could_not_grow(a
         assert azure.score("blue").json() == "up"
 
 
-def test_a_reset_takes_along_what_is_still_coming_up(azure: Any) -> None:
+def test_a_reset_takes_along_what_is_still_coming_up(azure: Any, tmp_path: Path) -> None:
     azure.create_endpoint()
-    code = "import time\ndef init():\n    time.sleep(600)\ndef run(data):\n    pass\n"
-    azure.client.online_deployments.begin_create_or_update(azure.deployment("blue", code=code, count=2))
-    while len(everyone := family(azure.emulator.pid) - {azure.emulator.pid}) < 4:
+    # Once init() runs, nothing that is deleted under it ends it.
+    code = f"import os, pathlib, time\ndef init():\n    pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch()\n    time.sleep(600)\n"
+    azure.client.online_deployments.begin_create_or_update(azure.deployment("blue", code=code + "def run(data):\n    pass\n", count=2))
+    while len(list(tmp_path.iterdir())) < 2:
         pass
+    everyone = family(azure.emulator.pid) - {azure.emulator.pid}
+    assert {int(file.name) for file in tmp_path.iterdir()} < everyone
     handles = {pid: os.pidfd_open(pid) for pid in everyone}
     azure.emulator.reset()
     assert wait_until_all_end(everyone, handles) == set()
