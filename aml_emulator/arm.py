@@ -1,6 +1,6 @@
 """The ASGI application of the control plane: route, authenticate, inject faults, log, answer.
 
-Not here: what operations do. May import: `routes`, `errors`, `faults`, `foreign`, `identity`, `saved`, `wire`.
+Not here: what operations do. May import: `routes`, `errors`, `faults`, `foreign`, `identity`, `instances`, `saved`, `wire`.
 """
 
 from __future__ import annotations
@@ -13,20 +13,26 @@ import uuid
 from collections import deque
 from typing import Any
 
-from aml_emulator import errors
+from aml_emulator import errors, instances
 from aml_emulator.blobs import ACCOUNT
 from aml_emulator.context import Context, resource_names
 from aml_emulator.errors import AzureError
 from aml_emulator.foreign import ForeignWriter
 from aml_emulator.routes import OPEN, Match, Router
 from aml_emulator.saved import Saved
-from aml_emulator.wire import BodyTooLargeError, Json, MalformedBodyError, Reply, Request
+from aml_emulator.wire import BodyTooLargeError, Json, MalformedBodyError, Reply, Request, TooSlowError
 
 logger = logging.getLogger("aml_emulator.arm")
 # The log is for tests, and a forgotten emulator must not grow without end.
 MAX_LOG = 8_000
+# What is taken in of a body that nobody wants, and for how many seconds.
+MAX_DRAINED = 64 * 1024 * 1024
+DRAINING = 10.0
 STREAMED = ("blob.put",)
 READING = ("GET", "HEAD")
+# What the log keeps of one request; a larger body is noted by its size.
+MAX_PATH = 1000
+MAX_LOGGED = 64 * 1024
 LOGGED_BODIES = ("PUT", "PATCH", "POST")
 
 
@@ -36,11 +42,13 @@ class Log:
         self._numbers = itertools.count(1)
 
     def add(self, request: Request, status: int) -> None:
-        entry: Json = {"seq": next(self._numbers), "method": request.method, "path": request.path}
+        entry: Json = {"seq": next(self._numbers), "method": request.method, "path": request.path[:MAX_PATH]}
         entry |= {"operation": request.operation, "status": status, **request.notes}
         if request.method in LOGGED_BODIES and not request.operation.startswith("identity."):
+            if len(request.body) > MAX_LOGGED:
+                entry["body_bytes"] = len(request.body)
             try:
-                entry["body"] = json.loads(request.body) if request.body else None
+                entry["body"] = json.loads(request.body) if 0 < len(request.body) <= MAX_LOGGED else None
             except (ValueError, RecursionError):
                 entry["body"] = None
         self.entries.append(entry)
@@ -54,7 +62,7 @@ class Arm:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
-        request = Request.from_scope(scope, receive)
+        request = Request.from_scope(scope, receive, self.context.settings.patience)
         try:
             reply = await self._answer(request)
         except ConnectionError:
@@ -69,8 +77,8 @@ class Arm:
     async def _answer(self, request: Request) -> Reply | None:
         match = self._match(request)
         if match is None:
-            await _drain(request)
-            return errors.not_implemented(request.method, request.path).reply()
+            drained = await _drain(request)
+            return _closing(errors.not_implemented(request.method, request.path).reply(), drained)
         request.operation, request.params = match.operation.name, match.params
         try:
             if request.operation not in STREAMED:
@@ -94,8 +102,9 @@ class Arm:
         except MalformedBodyError as error:
             return errors.malformed(str(error)).reply()
         except BodyTooLargeError:
-            await _drain(request)
-            return errors.too_large().reply()
+            return _closing(errors.too_large().reply(), await _drain(request))
+        except TooSlowError:
+            return errors.too_slow().reply()
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:
@@ -125,6 +134,8 @@ class Arm:
             return None, False
         request.notes["fault"] = fault.id
         await asyncio.sleep(fault.delay)
+        if fault.kill:
+            self._kill(request)
         if fault.reset:
             self.log.add(request, 0)
             return None, True
@@ -135,6 +146,15 @@ class Arm:
         if fault.status is None:
             return None, False
         return AzureError(fault.status, fault.code, fault.message, headers=fault.headers).reply(), False
+
+    def _kill(self, request: Request) -> None:
+        """One scoring process of the deployment that the request is for, or of the endpoint's first one that has any."""
+        endpoint = self.context.store.endpoint(request.params.get("endpoint", ""))
+        wanted = request.params.get("deployment", "").lower()
+        for key, deployment in endpoint.deployments.items() if endpoint else ():
+            if wanted in ("", key) and deployment.runtime is not None and deployment.runtime.pool.instances:
+                instances.kill_group(deployment.runtime.pool.instances[0].pid)
+                return
 
     async def _foreign_write(self, request: Request, change: Json) -> None:
         written = await self.foreign.write(request, change)
@@ -154,10 +174,24 @@ class Arm:
             self.foreign.later(asyncio.get_running_loop().create_task(write()))
 
 
-async def _drain(request: Request) -> None:
-    """Takes in what is left of a body, so that the client reads our answer instead of a broken pipe."""
-    async for _ in request.stream():
-        pass
+async def _drain(request: Request) -> bool:
+    """Takes in what is left of a body, so that the client reads our answer instead of a broken pipe. False: it goes on and on."""
+    left = MAX_DRAINED
+    try:
+        async with asyncio.timeout(DRAINING):
+            async for chunk in request.stream():
+                left -= len(chunk)
+                if left < 0:
+                    return False
+    except (TimeoutError, TooSlowError):
+        return False
+    return True
+
+
+def _closing(reply: Reply, drained: bool) -> Reply:
+    if not drained:
+        reply.headers["Connection"] = "close"
+    return reply
 
 
 async def _reset(receive: Any, send: Any) -> None:
@@ -168,13 +202,16 @@ async def _reset(receive: Any, send: Any) -> None:
 
 
 async def _send(send: Any, reply: Reply, head: bool) -> None:
-    body = reply.encoded()
+    body, part = reply.encoded(), reply.file
     headers = {"x-ms-request-id": str(uuid.uuid4()), "x-ms-correlation-request-id": str(uuid.uuid4())}
     headers |= {"Cache-Control": "no-cache", **reply.headers}
-    if body:
+    if body or part:
         headers.setdefault("Content-Type", reply.content_type)
     if reply.status != 204:
-        headers.setdefault("Content-Length", str(len(body)))
+        headers.setdefault("Content-Length", str(part.size if part else len(body)))
     raw = [(k.lower().encode("latin-1"), v.encode("latin-1", "replace")) for k, v in headers.items()]
     await send({"type": "http.response.start", "status": reply.status, "headers": raw})
+    if part is not None and not head:
+        for piece in part.pieces():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b"" if head else body})

@@ -1,6 +1,6 @@
 """The workspace and what is registered in it: datastore, codes, models, environments.
 
-Not here: jobs, data, registries, components. May import: `context`, `errors`, `lists`, `settings`, `state`, `wire`.
+Not here: jobs, data, registries, components. May import: `context`, `errors`, `lists`, `settings`, `shapes`, `state`, `wire`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from aml_emulator import lists
+from aml_emulator import lists, shapes
 from aml_emulator.context import Context
 from aml_emulator.errors import AzureError, asset_not_found, malformed, not_implemented
 from aml_emulator.settings import CONTAINER, WORKSPACE_GUID
@@ -22,6 +22,7 @@ from aml_emulator.wire import Json, Reply, Request
 DATASTORE = "workspaceblobstore"
 MAX_CONDA = 256 * 1024
 MAX_CONDA_DEPTH = 20
+CONTAINER_FIELDS = ("isArchived", "tags", "properties", "description")
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 
@@ -119,8 +120,9 @@ class Assets:
         if not NAME.fullmatch(name) or not NAME.fullmatch(version):
             raise malformed(f"{name}:{version} is not a valid name and version")
         properties = request.json().get("properties")
-        if not isinstance(properties, dict) or not isinstance(properties.get("properties") or {}, dict):
+        if not isinstance(properties, dict):
             raise malformed("properties must be an object")
+        shapes.asset(properties)
         if kind == "environments":
             properties = _environment(properties)
         known = self.store.asset(kind, name, version)
@@ -151,17 +153,29 @@ class Assets:
             raise asset_not_found(kind.removesuffix("s"), name)
         return Reply(200, self._container(kind, name, versions))
 
+    async def put_container(self, request: Request) -> Reply:
+        """What is said of all versions together: archived or not, tags, description. Versions come by themselves."""
+        kind, name = request.params["kind"].lower(), request.params["name"]
+        versions = self.store.versions(kind, name)
+        if not versions:
+            raise not_implemented(request.method, f"{kind}/{name}, which has no versions yet")
+        properties = shapes.mapping(request.json().get("properties"), "properties")
+        shapes.asset(properties)
+        self.store.put_container(kind, name, {key: properties[key] for key in CONTAINER_FIELDS if properties.get(key) is not None})
+        return Reply(200, self._container(kind, name, versions))
+
     async def list_containers(self, request: Request) -> Reply:
-        kind = request.params["kind"].lower()
-        # Versions can be archived here, whole assets cannot.
-        known = self.store.assets.get(kind, {}) if False in lists.views(request) else {}
-        return Reply(200, self.context.page(request, [self._container(kind, n, list(v.values())) for n, v in known.items()]))
+        kind, wanted = request.params["kind"].lower(), lists.views(request)
+        found = [self._container(kind, name, list(versions.values())) for name, versions in self.store.assets.get(kind, {}).items()]
+        return Reply(200, self.context.page(request, [one for one in found if one["properties"]["isArchived"] in wanted]))
 
     def _container(self, kind: str, name: str, versions: list[Asset]) -> Json:
         numbers = [int(asset.version) for asset in versions if asset.version.isdigit()]
         properties: Json = {"latestVersion": versions[-1].version, "nextVersion": str(max(numbers, default=0) + 1)}
-        properties |= {"isArchived": False, "tags": {}, "properties": {}, "description": None}
+        properties |= {"isArchived": False, "tags": {}, "properties": {}, "description": None, **self.store.container(kind, name)}
         kind_type = f"Microsoft.MachineLearningServices/workspaces/{kind}"
+        # Of the spelling that it was made with, however it is asked for.
+        name = versions[0].name
         body: Json = {"id": f"{self.settings.workspace_id}/{kind}/{name}", "name": name, "type": kind_type}
         return body | {"properties": properties, "systemData": versions[0].system.json()}
 

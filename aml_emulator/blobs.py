@@ -20,7 +20,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from aml_emulator.settings import CONTAINER, Settings
-from aml_emulator.wire import Reply, Request
+from aml_emulator.wire import FilePart, Reply, Request
 
 ACCOUNT = re.compile(r"^aml\.blob\.[a-z0-9.-]+$", re.IGNORECASE)
 RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})?")
@@ -150,12 +150,12 @@ class Blobs:
         size, headers = path.stat().st_size, self._headers(blob) | {"Accept-Ranges": "bytes"}
         wanted = RANGE.fullmatch(request.headers.get("x-ms-range") or request.headers.get("range") or "")
         if wanted is None:
-            return Reply(200, await asyncio.to_thread(path.read_bytes), headers, "application/octet-stream")
+            return Reply(200, None, headers, "application/octet-stream", FilePart(path, 0, size))
         start, end = int(wanted[1]), min(int(wanted[2] or size), size - 1)
         if start > end:
             raise StorageError(416, "InvalidRange", "The range specified is invalid for the current size of the resource.")
-        part = await asyncio.to_thread(_part, path, start, end)
-        return Reply(206, part, headers | {"Content-Range": f"bytes {start}-{end}/{size}"}, "application/octet-stream")
+        headers["Content-Range"] = f"bytes {start}-{end}/{size}"
+        return Reply(206, None, headers, "application/octet-stream", FilePart(path, start, end - start + 1))
 
     async def _list(self, container: str, request: Request) -> Reply:
         """All names in one page; with a delimiter, what is below the first one after the prefix is one entry."""
@@ -201,6 +201,8 @@ class Blobs:
         return digest.digest()
 
     async def _put(self, key: str, request: Request) -> Reply:
+        if "x-ms-copy-source" in request.headers or request.headers.get("x-ms-blob-type", "BlockBlob") != "BlockBlob":
+            raise StorageError(501, "NotImplemented", "aml-emulator knows block blobs only, and copies none")
         if request.headers.get("if-none-match") == "*" and key in self.known:
             raise StorageError(409, "BlobAlreadyExists", "The specified blob already exists.")
         digest = await self._receive(request, self._file(*key.split("/", 1)))
@@ -237,12 +239,6 @@ class Blobs:
         target = self._file(*key.split("/", 1))
         await asyncio.to_thread(_join, blocks, target)
         return self._created(key, request)
-
-
-def _part(path: Path, start: int, end: int) -> bytes:
-    with path.open("rb") as file:
-        file.seek(start)
-        return file.read(end - start + 1)
 
 
 def _join(blocks: list[Path], target: Path) -> None:

@@ -6,6 +6,7 @@ May import: click, `process`, `server`, `settings`.
 from __future__ import annotations
 
 import asyncio
+import http.client
 import logging
 import os
 import shlex
@@ -16,7 +17,7 @@ from pathlib import Path
 import click
 
 from aml_emulator import __version__
-from aml_emulator.process import RunningEmulator
+from aml_emulator.process import EmulatorError, RunningEmulator
 
 DEFAULT_DIR = Path(".aml-emulator")
 dir_option = click.option(
@@ -37,8 +38,8 @@ def main() -> None:
     "--state", type=click.Path(path_type=Path, file_okay=False),
     help="Keep everything here and go on with it at the next start. Without it, each start is empty.",
 )  # fmt: skip
-@click.option("--arm-port", type=int, default=0, help="Port of the control plane (TLS). 0 takes a free one.")
-@click.option("--scoring-port", type=int, default=0, help="Port of the scoring door (plain HTTP). 0 takes a free one.")
+@click.option("--arm-port", type=click.IntRange(0, 65535), default=0, help="Port of the control plane (TLS). 0 takes a free one.")
+@click.option("--scoring-port", type=click.IntRange(0, 65535), default=0, help="Port of the scoring door (plain HTTP). 0 takes a free one.")
 @click.option("--ready-file", type=click.Path(path_type=Path, dir_okay=False), help="JSON facts, written once up.")
 @click.option("--pace", type=click.Choice(["fast", "azure"]), default="fast", show_default=True)
 @click.option(
@@ -109,7 +110,8 @@ def start(
 
     try:
         asyncio.run(run())
-    except StateError as error:
+    except (StateError, OSError) as error:
+        # Such as a port that is in use, or a folder that may not be written to.
         raise click.ClickException(str(error)) from None
 
 
@@ -130,10 +132,13 @@ def reset(folder: Path) -> None:
 
 def _running(folder: Path) -> RunningEmulator:
     try:
-        return RunningEmulator.from_file(folder / "ready.json")
-    except FileNotFoundError:
+        emulator = RunningEmulator.from_file(folder / "ready.json")
+        # After a kill its file is still there, and somebody else may have its port.
+        emulator.call("GET", "health")
+    except (OSError, ValueError, TypeError, http.client.HTTPException, EmulatorError):
         text = f"no emulator runs in {folder}: start one with `aml-emulator start --dir {folder}`"
         raise click.ClickException(text) from None
+    return emulator
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ BEGIN, END = "<!-- coverage: begin -->\n", "\n<!-- coverage: end -->"
 
 # Where an operation does less than Azure's. Everything else in the route table is "yes".
 PARTLY = {
-    "endpoint.put": "managed endpoints only; `compute` (Kubernetes) is kept but means nothing",
-    "deployment.put": "with `codeConfiguration` only: custom containers, no-code MLflow and Kubernetes get 501",
+    "endpoint.put": "managed endpoints only; Kubernetes (`compute`) gets 501",
+    "deployment.put": "with `codeConfiguration` only: custom containers, no-code MLflow, data collection and Kubernetes get 501",
+    "asset.put": "of assets that have a version",
     "deployment.skus": "one SKU, `Default`",
     "workspace.get": "one workspace, which always is there",
     "datastore.list": "one datastore, `workspaceblobstore`",
@@ -27,11 +28,13 @@ PARTLY = {
     "metrics.batch": "as the two above",
     "identity.token": "client credentials with a secret",
     "blob.list": "names, sizes and metadata, in one page",
+    "blob.put": "block blobs, whole or in blocks; no copies",
 }
 
 # What a user of online endpoints may try, and what is not there: each answers 501 (a test asks).
 MISSING = (
     Operation("workspace.create_or_update", "PUT", WS),
+    Operation("workspace.list", "GET", WS.removesuffix("/{workspace}")),
     Operation("workspace.delete", "DELETE", WS),
     Operation("workspace.list_keys", "POST", WS + "/listKeys"),
     Operation("batch_endpoint", "GET", WS + "/batchEndpoints"),

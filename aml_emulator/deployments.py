@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from aml_emulator import errors, lists, rules
+from aml_emulator import errors, lists, rules, shapes
 from aml_emulator.context import Context
 from aml_emulator.endpoints import Endpoints
 from aml_emulator.provision import Provision
@@ -120,9 +120,9 @@ class Deployments:
         deployment = endpoint.deployments.get(text.lower())
         rules.deployment_place(endpoint, deployment, text)
         properties = rules.deployment_body(body)
-        sku = {"name": "Default", **rules.mapping(body.get("sku"), "sku")}
+        sku = {"name": "Default", **shapes.mapping(body.get("sku"), "sku")}
         sku["capacity"] = rules.capacity(sku)
-        tags = rules.mapping(body.get("tags"), "tags")
+        tags = shapes.texts(body.get("tags"), "tags")
         self.provision.assets(properties)
         created = deployment is None
         if deployment is None:
@@ -142,9 +142,9 @@ class Deployments:
         body = request.json()
         if set(body) - {"tags", "sku"}:
             raise errors.malformed("a deployment PATCH changes tags and sku only")
-        sku = {**deployment.sku, **rules.mapping(body.get("sku"), "sku")}
+        sku = {**deployment.sku, **shapes.sku(body.get("sku"))}
         rules.capacity(sku)
-        tags = rules.mapping(body["tags"], "tags") if "tags" in body else deployment.tags
+        tags = shapes.texts(body["tags"], "tags") if "tags" in body else deployment.tags
         kind, state = ("deployment.scale", "Scaling") if "sku" in body else ("deployment.update", "Updating")
         _, operation = self._change(request, endpoint, deployment, kind, state, deployment.properties, sku, tags)
         return self.operations.accepted(operation)

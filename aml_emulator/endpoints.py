@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from aml_emulator import errors, lists, rules
+from aml_emulator import errors, lists, rules, shapes
 from aml_emulator.context import Context
 from aml_emulator.identity import LIFETIME
 from aml_emulator.state import Deployment, Endpoint, Operation, new_key
@@ -93,17 +93,21 @@ class Endpoints:
         rules.traffic(properties, endpoint.deployments if endpoint else {})
         for key in ("traffic", "mirrorTraffic"):
             properties[key] = rules.weights(properties, key)
-        tags, identity = rules.mapping(body.get("tags"), "tags"), self._identity(body)
+        tags, identity = shapes.texts(body.get("tags"), "tags"), self._identity(body)
         created = endpoint is None
         if endpoint is None:
             first = {**properties, "traffic": {}, "mirrorTraffic": {}}
-            endpoint = Endpoint(text, body["location"], first, tags, identity, body.get("kind") or "Managed")
+            endpoint = Endpoint(text, body["location"], first, tags, identity)
+            given = shapes.texts(properties.get("keys"), "keys")
+            for which in endpoint.keys:
+                # Keys may be given once, at the beginning; afterwards they are only ever regenerated.
+                endpoint.keys[which] = given.get(f"{which.lower()}Key") or endpoint.keys[which]
             self.store.endpoints[text.lower()] = endpoint
         answer, operation = self._change(request, endpoint, properties, tags, identity, created)
         return Reply(201 if created else 200, answer, self.operations.headers(operation, self.url(endpoint)))
 
     def _identity(self, body: Json) -> Json:
-        identity: Json = dict(rules.mapping(body.get("identity"), "identity")) or {"type": "None"}
+        identity: Json = dict(shapes.identity(body.get("identity"))) or {"type": "None"}
         if "SystemAssigned" in str(identity.get("type", "")):
             identity |= {"principalId": self.settings.client_id, "tenantId": self.settings.tenant_id}
         return identity
@@ -137,7 +141,7 @@ class Endpoints:
         body = request.json()
         if set(body) - {"tags", "identity"}:
             raise errors.malformed("an endpoint PATCH changes tags and identity only")
-        tags = rules.mapping(body["tags"], "tags") if "tags" in body else endpoint.tags
+        tags = shapes.texts(body["tags"], "tags") if "tags" in body else endpoint.tags
         identity = self._identity(body) if "identity" in body else endpoint.identity
         _, operation = self._change(request, endpoint, endpoint.properties, tags, identity, False)
         return self.operations.accepted(operation)

@@ -3,7 +3,7 @@
 `reuse`: every deployment runs under the emulator's own interpreter, whatever its environment says.
 `cached`: one virtual environment per distinct list of pip requirements, made once and kept.
 There are no images: what only conda or a Dockerfile could install is refused by name, as a failed image build.
-May import: `errors`, `state`.
+May import: `errors`, `instances`, `state`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from aml_emulator import instances
 from aml_emulator.errors import OperationFailedError
 from aml_emulator.state import Asset
 
@@ -94,8 +95,9 @@ def _failed(text: str) -> OperationFailedError:
 
 def recipe_of(properties: dict[str, Any]) -> Recipe | None:
     """None for an image without a conda file, which is used as it is."""
-    if properties.get("build"):
-        raise _failed("aml-emulator builds no Dockerfiles (build); give the environment an image and a conda file.")
+    if build := properties.get("build"):
+        file = f"{build.get('dockerfilePath') or 'Dockerfile'} of {build.get('contextUri')}"
+        raise _failed(f"aml-emulator builds no Dockerfiles: {file}. Give the environment an image and a conda file.")
     if not properties.get("condaFile"):
         return None
     conda = json.loads(properties["condaFile"])
@@ -159,15 +161,18 @@ async def _locked(path: Path) -> AsyncIterator[None]:
 
 async def _build(recipe: Recipe, target: Path, python: Path) -> None:
     base = await _base(recipe.python)
-    beside = Path(sys.executable).with_name("uv")
-    uv = str(beside) if beside.exists() else shutil.which("uv")
-    if uv:
+    if uv := _uv():
         await _run([uv, "venv", "--quiet", "--python", base, str(target)])
         await _run([uv, "pip", "install", "--quiet", "--python", str(python), "--", *recipe.requirements])
     else:
         await _run([base, "-m", "venv", str(target)])
         install = [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
         await _run([*install, "--", *recipe.requirements])
+
+
+def _uv() -> str | None:
+    beside = Path(sys.executable).with_name("uv")
+    return str(beside) if beside.exists() else shutil.which("uv")
 
 
 async def _base(version: str) -> str:
@@ -183,22 +188,33 @@ async def _base(version: str) -> str:
 
 
 async def _run(command: list[str]) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-        cwd="/",
-    )
+    held, lifeline = os.pipe()
     try:
-        output, _ = await asyncio.wait_for(process.communicate(), INSTALL_SECONDS)
-    except BaseException as error:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-        if isinstance(error, TimeoutError):
-            raise _failed(f"Installing took longer than {INSTALL_SECONDS:.0f} seconds.") from None
-        raise
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            pass_fds=(held,),
+            cwd="/",
+        )
+        # An installer that is under way ends with us, whatever we end of.
+        instances.tie(held, process.pid)
+        os.close(held)
+        held = -1
+        try:
+            output, _ = await asyncio.wait_for(process.communicate(), INSTALL_SECONDS)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+            if isinstance(error, TimeoutError):
+                raise _failed(f"Installing took longer than {INSTALL_SECONDS:.0f} seconds.") from None
+            raise
+    finally:
+        os.close(lifeline)
+        if held >= 0:
+            os.close(held)
     if process.returncode:
         raise _failed(output.decode("utf-8", "replace").strip()[-MAX_TEXT:])

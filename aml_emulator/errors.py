@@ -72,6 +72,10 @@ def too_large() -> AzureError:
     return AzureError(413, "RequestEntityTooLarge", "The request content size exceeds the maximum size of 4 MB.")
 
 
+def too_slow() -> AzureError:
+    return AzureError(408, "RequestTimeout", "The request took too long to come in.", headers={"Connection": "close"})
+
+
 def not_found(kind: str, name: str, group: str) -> AzureError:
     resource = f"Microsoft.MachineLearningServices/{kind}/{name}"
     text = f"The Resource '{resource}' under resource group '{group}' was not found."

@@ -6,7 +6,10 @@ Not here: the HTTP door to them (`powers`). May import: the standard library, `w
 from __future__ import annotations
 
 import itertools
+import math
 import random
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -14,9 +17,16 @@ from typing import Any
 from aml_emulator.wire import Json
 
 FIELDS = {
-    "on", "name", "count", "probability", "delay", "status", "code", "message", "headers", "reset", "operation",
+    "on", "name", "count", "probability", "seed", "delay", "status", "code", "message", "headers", "reset", "kill", "operation",
     "stale_reads", "foreign_write",
 }  # fmt: skip
+# The scoring door is no operation of the route table.
+SCORE = "score"
+# Writes that go on in the background: only these can end failed, never end, or be followed by stale reads.
+WRITES = ("put", "patch", "delete", "regenerate_keys")
+MAX_DELAY = 3600.0
+HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 @dataclass(slots=True)
@@ -32,11 +42,15 @@ class Fault:
     message: str = "Injected by /_emulator/faults"
     headers: dict[str, str] = field(default_factory=dict)
     reset: bool = False
+    kill: bool = False
     failure: tuple[str, str] | None = None
     never_ends: bool = False
     stale_reads: int = 0
     foreign_write: Json | None = None
     hits: int = 0
+    seed: int = 0
+    # Of its own, so that nothing else that happens changes which requests it hits.
+    chance: random.Random = field(default_factory=random.Random)
 
     @property
     def on_outcome(self) -> bool:
@@ -47,6 +61,7 @@ class Fault:
         body: Json = {"id": self.id, "on": self.on, "name": self.name, "count": self.count, "hits": self.hits}
         body |= {"probability": self.probability, "delay": self.delay, "status": self.status, "code": self.code}
         body |= {"message": self.message, "headers": self.headers, "reset": self.reset, "stale_reads": self.stale_reads}
+        body |= {"kill": self.kill, "seed": self.seed}
         body["foreign_write"] = self.foreign_write
         if self.never_ends:
             body["operation"] = "never_ends"
@@ -55,21 +70,28 @@ class Fault:
         return body
 
 
-def parse(number: int, body: Json) -> Fault:
+def parse(number: int, body: Json, known: Iterable[str]) -> Fault:
+    """`known` are the operations there are. Raises ValueError for a fault that could not do what it says."""
     unknown = set(body) - FIELDS
     if unknown:
         raise ValueError(f"unknown field {sorted(unknown)[0]!r}; known are: {', '.join(sorted(FIELDS))}")
     if not isinstance(body.get("on"), str):
         raise ValueError('"on" must name an operation, such as "endpoint.put" or "deployment.*"')
-    fault = Fault(number, body["on"], body.get("name"), body.get("count", 1))
-    fault.probability = float(body.get("probability", 1))
-    fault.delay = float(body.get("delay", 0))
-    fault.status = None if body.get("status") is None else int(body["status"])
-    fault.code = str(body.get("code", fault.code))
-    fault.message = str(body.get("message", fault.message))
-    fault.headers = {str(k): str(v) for k, v in (body.get("headers") or {}).items()}
-    fault.reset = bool(body.get("reset", False))
-    fault.stale_reads = int(body.get("stale_reads", 0))
+    matching = [name for name in (SCORE, *known) if fnmatchcase(name, body["on"])]
+    if not matching:
+        raise ValueError(f"no operation matches {body['on']!r}; there are: {', '.join((SCORE, *known))}")
+    fault = Fault(number, body["on"], _optional_text(body, "name"))
+    fault.count = None if body.get("count", 1) is None else _whole(body, "count", 1, least=1)
+    fault.probability = _number(body, "probability", 1, most=1)
+    fault.seed = _whole(body, "seed", 0)
+    fault.chance = random.Random(fault.seed)
+    fault.delay = _number(body, "delay", 0, most=MAX_DELAY)
+    fault.status = None if body.get("status") is None else _whole(body, "status", 0, least=200, most=599)
+    fault.code = _optional_text(body, "code") or fault.code
+    fault.message = _optional_text(body, "message") or fault.message
+    fault.headers = _headers(body.get("headers"))
+    fault.reset, fault.kill = bool(body.get("reset", False)), bool(body.get("kill", False))
+    fault.stale_reads = _whole(body, "stale_reads", 0)
     fault.foreign_write = _foreign(body.get("foreign_write"))
     outcome: Any = body.get("operation")
     if outcome == "never_ends":
@@ -78,7 +100,42 @@ def parse(number: int, body: Json) -> Fault:
         fault.failure = (str(outcome.get("code", fault.code)), str(outcome.get("message", fault.message)))
     elif outcome is not None:
         raise ValueError('"operation" is {"code": ..., "message": ...} or "never_ends"')
+    if fault.on_outcome and not any(name.startswith(("endpoint.", "deployment.")) and name.endswith(WRITES) for name in matching):
+        raise ValueError(f'"operation" and "stale_reads" are for writes of endpoints and deployments, and {fault.on!r} matches none')
+    if fault.kill and not any(name.startswith((SCORE, "endpoint.", "deployment.")) for name in matching):
+        raise ValueError(f'"kill" is for score, endpoints and deployments, and {fault.on!r} matches none of them')
     return fault
+
+
+def _optional_text(body: Json, key: str) -> str | None:
+    value = body.get(key)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f'"{key}" must be a string, not {value!r}')
+    return value
+
+
+def _number(body: Json, key: str, default: float, *, most: float) -> float:
+    value = body.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or not 0 <= value <= most:
+        raise ValueError(f'"{key}" must be a number from 0 to {most:g}, not {value!r}')
+    return float(value)
+
+
+def _whole(body: Json, key: str, default: int, *, least: int = 0, most: int = 10**9) -> int:
+    value = body.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f'"{key}" must be a whole number from {least} to {most}, not {value!r}')
+    return value
+
+
+def _headers(given: Any) -> dict[str, str]:
+    if not isinstance(given or {}, dict):
+        raise ValueError('"headers" must be an object')
+    headers = {str(name): str(value) for name, value in (given or {}).items()}
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name) or not HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"{name!r}: {value!r} is no header that HTTP can carry")
+    return headers
 
 
 FOREIGN = {"when", "traffic", "mirrorTraffic", "tags", "description"}
@@ -93,13 +150,13 @@ def _foreign(change: Any) -> Json | None:
 
 
 class Faults:
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, known: Iterable[str] = ()) -> None:
         self._numbers = itertools.count(1)
-        self._random = random.Random(seed)
+        self._known = tuple(known)
         self.active: list[Fault] = []
 
     def add(self, body: Json) -> Fault:
-        fault = parse(next(self._numbers), body)
+        fault = parse(next(self._numbers), body, self._known)
         self.active.append(fault)
         return fault
 
@@ -112,7 +169,7 @@ class Faults:
                 continue
             if fault.count is not None and fault.hits >= fault.count:
                 continue
-            if self._random.random() >= fault.probability:
+            if fault.chance.random() >= fault.probability:
                 continue
             fault.hits += 1
             return fault

@@ -126,6 +126,8 @@ class Identity:
         if "x-identity-header" not in request.headers:
             raise AzureError(401, "Unauthorized", "The X-IDENTITY-HEADER header is missing.")
         resource = request.query.get("resource", "")
+        if not resource:
+            raise AzureError(400, "BadRequest", "A resource to make the token for is required.")
         body: Json = {"access_token": self.issue(resource), "expires_on": str(int(time.time()) + LIFETIME)}
         body |= {"resource": resource, "token_type": "Bearer", "client_id": self.settings.client_id}
         return Reply(200, body)

@@ -84,7 +84,7 @@ def start(spec: Spec) -> Instance:
                 pass_fds=(descriptor, held),
                 start_new_session=True,
             )
-            _tie(held, process.pid)
+            tie(held, process.pid)
         except BaseException:
             os.close(lifeline)
             raise
@@ -107,7 +107,7 @@ def start(spec: Spec) -> Instance:
     return Instance(next(_numbers), port, process, exited)
 
 
-def _tie(held: int, group: int) -> None:
+def tie(held: int, group: int) -> None:
     """Has the kernel kill the whole group when the other end of this pipe, which only we hold, closes with our death.
 
     The launcher asks for a signal at our death too, but its handler must run to take the group along: a process that is

@@ -38,6 +38,9 @@ AGGREGATIONS = {name.lower(): name.lower() for name in ("Average", "Total", "Min
 INTERVALS = {"PT1M": 1, "PT5M": 5, "PT15M": 15, "PT30M": 30, "PT1H": 60, "PT6H": 360, "PT12H": 720, "P1D": 1440}
 NOT_OFFERED = ("rollupby", "orderby", "resulttype")
 MAX_RESOURCES = 50
+# Azure's bound, and one of our own on what one request may make us work out: points of all metrics of all resources.
+MAX_METRICS = 20
+MAX_POINTS = 500_000
 RESOURCE = re.compile(r"(?i)(?P<workspace>.+)/onlineEndpoints/(?P<endpoint>[^/]+)(?:/deployments/(?P<deployment>[^/]+))?/?")
 
 
@@ -49,7 +52,9 @@ class Monitor:
         query = {key.lower().lstrip("$"): value for key, value in request.query.items()}
         start, _, end = query.get("timespan", "").partition("/")
         resource = request.path[: request.path.lower().index("/providers/microsoft.insights/")]
-        answer = self._answer(request, resource, query, *_span(start, end))
+        span = _span(start, end)
+        _bound(query, *span, 1)
+        answer = self._answer(request, resource, query, *span)
         answer["timespan"] = f"{answer.pop('starttime')}/{answer.pop('endtime')}"
         del answer["resourceid"]
         return Reply(200, answer)
@@ -60,6 +65,7 @@ class Monitor:
         if not isinstance(resources, list) or not resources or len(resources) > MAX_RESOURCES:
             raise _bad(f"resourceids must be a list of 1 to {MAX_RESOURCES} resource ids")
         span = _span(query.get("starttime", ""), query.get("endtime", ""))
+        _bound(query, *span, len(resources))
         return Reply(200, {"values": [self._answer(request, str(resource), query, *span) for resource in resources]})
 
     def _answer(self, request: Request, resource: str, query: dict[str, str], start: datetime, end: datetime) -> Json:
@@ -87,7 +93,10 @@ class Monitor:
         for name in names.split(","):
             metric = _metric(request, name.strip(), known, kind)
             filters = series.parse(query.get("filter", ""), metric, _bad)
-            limit = int(query["top"]) if query.get("top", "").isdigit() else 10
+            top = query.get("top") or "10"
+            if not top.isascii() or not top.isdigit():
+                raise _bad(f"top must be a whole number, not {top}")
+            limit = int(top[:9])
             found = series.cut(metric, minutes, filters, (start, end), INTERVALS[interval.upper()], wanted)
             value.append(_value(resource, metric, found[:limit] if filters else found))
         return {
@@ -144,14 +153,27 @@ def _value(resource: str, metric: Metric, timeseries: list[Json]) -> Json:
     }
 
 
+def _bound(query: dict[str, str], start: datetime, end: datetime, resources: int) -> None:
+    names = (query.get("metricnames") or "one").count(",") + 1
+    if names > MAX_METRICS:
+        raise _bad(f"At most {MAX_METRICS} metrics may be asked for at once")
+    grain = INTERVALS.get(query.get("interval", "PT1M").upper(), 1)
+    # A series of its own for each value of a dimension, of which there are a few.
+    if resources * names * ((end - start).total_seconds() / 60 / grain + 1) > MAX_POINTS:
+        raise _bad("The query would return too many data points; ask for less time or a larger interval")
+
+
 def _span(start: str, end: str) -> tuple[datetime, datetime]:
     """ISO 8601 start and end; a duration may stand for either start or, alone, for the time until now."""
     until = _moment(end) if end else datetime.now(UTC)
-    if start.upper().startswith("P"):
-        # A bound that cannot overflow a date; what is longer than 30 days is refused below.
-        since = until - timedelta(seconds=min(rules.seconds(start.upper(), "timespan"), 1e8))
-    else:
-        since = _moment(start) if start else until - timedelta(hours=1)
+    try:
+        if start.upper().startswith("P"):
+            # A bound that cannot overflow a duration; what is longer than 30 days is refused below.
+            since = until - timedelta(seconds=min(rules.seconds(start.upper(), "timespan"), 1e8))
+        else:
+            since = _moment(start) if start else until - timedelta(hours=1)
+    except OverflowError:
+        raise _bad(f"Invalid timespan: {start}/{end}") from None
     if since >= until:
         raise _bad("Start time must be before end time")
     if until - since > timedelta(days=30):
@@ -163,9 +185,9 @@ def _moment(text: str) -> datetime:
     try:
         # A plus sign that was not escaped arrives as a space.
         moment = datetime.fromisoformat(text.strip().replace(" ", "+"))
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise _bad(f"Invalid time: {text}") from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _bad(text: str) -> AzureError:

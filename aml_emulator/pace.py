@@ -7,6 +7,7 @@ May import: `state`.
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -62,6 +63,8 @@ class Pace:
             transition = Transition()
         elif isinstance(value, dict) and value and set(value) <= {"reads", "seconds"}:
             transition = Transition(int(value.get("reads", 0)), float(value.get("seconds", 0)))
+            if transition.reads < 0 or not 0 <= transition.seconds < math.inf:
+                raise ValueError(f"reads and seconds must be 0 or more, and finite: {value!r}")
         else:
             raise ValueError('a transition is "at_once", {"reads": n} or {"seconds": t}')
         # The newest rule wins, so an older one with the same pattern must not keep its place.

@@ -6,6 +6,7 @@ Clearly foreign paths, so that nobody takes them for Azure's. May import: everyt
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator
 
@@ -74,7 +75,7 @@ class Powers:
 
     async def remove_fault(self, request: Request) -> Reply:
         number = request.params["number"]
-        self.context.faults.remove(int(number) if number.isdigit() else 0)
+        self.context.faults.remove(int(number) if number.isascii() and number.isdigit() else 0)
         return Reply(204)
 
     async def pace(self, _request: Request) -> Reply:
@@ -94,8 +95,11 @@ class Powers:
             for kind, value in (body.get("transitions") or {}).items():
                 self.context.operations.pace.set(kind, value)
             if "metrics_lag" in body:
-                self.stats.metrics_lag = float(body["metrics_lag"])
-        except (ValueError, TypeError, AttributeError) as error:
+                lag = float(body["metrics_lag"])
+                if not 0 <= lag < math.inf:
+                    raise ValueError("metrics_lag is a number of seconds, 0 or more")
+                self.stats.metrics_lag = lag
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
             raise AzureError(400, "BadPace", str(error)) from None
         return Reply(200, self.context.operations.pace.json() | {"metrics_lag": self.stats.metrics_lag})
 

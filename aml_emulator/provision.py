@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -43,14 +44,12 @@ class Provision:
         return code, model, None if curated else self._asset("environments", environment)
 
     def _asset(self, kind: str, reference: str) -> Asset:
-        parts = reference.removeprefix("azureml:").strip("/").split("/")
-        lowered = [part.lower() for part in parts]
-        try:
-            at = lowered.index(kind)
-            name, how, version = parts[at + 1], lowered[at + 2], parts[at + 3]
-        except (ValueError, IndexError):
+        # From its end: the resource group, the workspace or the asset may be called "models" too.
+        match = re.fullmatch(rf"(?i).*/{kind}/([^/]+)/(versions|labels)/([^/]+)/?", reference)
+        if match is None:
             text = f"aml-emulator cannot resolve {kind} reference {reference}"
-            raise AzureError(501, "NotImplemented", text) from None
+            raise AzureError(501, "NotImplemented", text)
+        name, how, version = match[1], match[2].lower(), match[3]
         versions = self.store.versions(kind, name)
         found = (versions[-1] if versions else None) if how == "labels" else self.store.asset(kind, name, version)
         if found is None:
@@ -69,8 +68,7 @@ class Provision:
         target = await asyncio.to_thread(runtime.prepare_version, source)
         variables = dict(properties.get("environmentVariables") or {})
         model_dir = await asyncio.to_thread(self._mount, runtime, target, model) if model else None
-        workers = variables.get("WORKER_COUNT", "1")
-        count = int(workers) if workers.isdigit() and int(workers) else 1
+        count = int(variables.get("WORKER_COUNT", "1"))
         return Spec(python, target / "code", script, model_dir, variables, target / "container.log", count)
 
     def _mount(self, runtime: Runtime, target: Path, model: Asset) -> Path:

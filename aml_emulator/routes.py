@@ -59,6 +59,7 @@ OPERATIONS = (
     # For each of codes, models and environments.
     Operation("asset.list", "GET", WS + "/{kind:codes|models|environments}"),
     Operation("asset.get", "GET", WS + "/{kind:codes|models|environments}/{name}"),
+    Operation("asset.put", "PUT", WS + "/{kind:codes|models|environments}/{name}"),
     Operation("asset.list_versions", "GET", WS + "/{kind:codes|models|environments}/{name}/versions"),
     Operation("asset.get_version", "GET", WS + "/{kind:codes|models|environments}/{name}/versions/{version}"),
     Operation("asset.put_version", "PUT", WS + "/{kind:codes|models|environments}/{name}/versions/{version}"),

@@ -1,7 +1,7 @@
 """Azure's rules for endpoints and deployments, checked before anything is touched. Pure: state in, errors out.
 
 Rules come from Microsoft's documents and from errors that users quote in public; `errors` has the texts.
-May import: `errors`, `state`, `wire`.
+May import: `errors`, `shapes`, `state`, `wire`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from aml_emulator import errors
+from aml_emulator import errors, shapes
 from aml_emulator.errors import AzureError
 from aml_emulator.pool import Limits
+from aml_emulator.shapes import mapping
 from aml_emulator.state import Deployment, Endpoint
 from aml_emulator.wire import Json
 
 NAME = re.compile(r"[a-zA-Z](?:[a-zA-Z0-9-]{1,30}[a-zA-Z0-9])")
 DURATION = re.compile(r"P(?:(\d+(?:\.\d+)?)D)?(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?")
+# On Azure a number for gunicorn; each of them is a process of this machine here.
+WORKERS = re.compile(r"[1-9][0-9]?")
 AUTH_MODES = {"key": "Key", "amltoken": "AMLToken", "aadtoken": "AADToken"}
 MAX_ENDPOINTS = 100
 MAX_DEPLOYMENTS = 20
@@ -27,14 +30,6 @@ MAX_REQUEST_TIMEOUT = 180.0
 def name(kind: str, text: str) -> None:
     if not NAME.fullmatch(text):
         raise errors.bad_name(kind, text)
-
-
-def mapping(value: Any, what: str) -> Json:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise errors.malformed(f"{what} must be an object")
-    return value
 
 
 def seconds(text: Any, what: str) -> float:
@@ -58,8 +53,9 @@ def endpoint_body(body: Json) -> Json:
     mode = AUTH_MODES.get(str(properties.get("authMode", "")).lower())
     if mode is None:
         raise errors.malformed(f"authMode must be one of {', '.join(AUTH_MODES.values())}")
-    mapping(body.get("tags"), "tags")
-    mapping(properties.get("properties"), "properties.properties")
+    shapes.endpoint(body, properties)
+    if properties.get("compute") or str(body.get("kind") or "Managed").lower() != "managed":
+        raise _unsupported("Kubernetes endpoints (compute)")
     return {**properties, "authMode": mode}
 
 
@@ -147,19 +143,27 @@ def deployment_body(body: Json) -> Json:
     if str(mapping(properties.get("scaleSettings"), "scaleSettings").get("scaleType", "Default")) != "Default":
         raise errors.invalid("Managed online deployments support scale type Default only.")
     for key, value in mapping(properties.get("environmentVariables"), "environmentVariables").items():
-        if not isinstance(value, str) or "\0" in value or "=" in key or not key:
-            raise errors.malformed(f"environmentVariables.{key} must be a string")
-    for key in ("instanceType", "environmentId", "model"):
-        if not isinstance(properties.get(key) or "", str):
-            raise errors.malformed(f"{key} must be a string")
+        if not isinstance(value, str) or not _is_environment(value) or not _is_environment(key) or "=" in key or not key:
+            raise errors.malformed(f"environmentVariables.{key} must be a string that a process can have in its environment")
+    workers = properties.get("environmentVariables") or {}
+    if not WORKERS.fullmatch(workers.get("WORKER_COUNT", "1")):
+        raise errors.invalid("WORKER_COUNT must be a whole number from 1 to 99.")
+    shapes.deployment(body, properties)
+    if properties.get("dataCollector"):
+        raise _unsupported("data collection (dataCollector)")
     if not isinstance(code["codeId"], str) or not isinstance(code["scoringScript"], str):
         raise errors.malformed("codeConfiguration must hold strings")
-    mapping(properties.get("properties"), "properties.properties")
+    if "\0" in code["scoringScript"]:
+        raise errors.malformed("scoringScript must be the path of a file")
     limits(properties)
     for probe in ("livenessProbe", "readinessProbe"):
         probe_times(properties, probe)
     capacity(mapping(body.get("sku"), "sku"))
     return properties
+
+
+def _is_environment(text: str) -> bool:
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _unsupported(what: str) -> AzureError:

@@ -79,11 +79,17 @@ class Runtime:
     async def scale(self, count: int, limits: Limits) -> None:
         """Keeps the instances that run; adds or drains the difference."""
         spec = self._running_spec()
-        self._give_up_restarts()
+        crashed = self._give_up_restarts()
         current = list(self.pool.instances)
         self._apply(limits)
         if count > len(current):
-            fresh = await self._bring_up(spec, count - len(current))
+            try:
+                fresh = await self._bring_up(spec, count - len(current))
+            except OperationFailedError:
+                # It stays as large as it was, so what had crashed is still to be replaced.
+                for instance in crashed:
+                    self._watch(instance)
+                raise
             self.pool.set_instances([*self.pool.instances, *fresh])
             for instance in fresh:
                 self._watch(instance)
@@ -164,10 +170,12 @@ class Runtime:
         if task is not None:
             task.cancel()
 
-    def _give_up_restarts(self) -> None:
+    def _give_up_restarts(self) -> list[Instance]:
         # What is about to be counted or replaced must not grow behind our back.
-        for instance in [one for one in self.watchers if one not in self.pool.instances]:
+        crashed = [one for one in self.watchers if one not in self.pool.instances]
+        for instance in crashed:
             self._unwatch(instance)
+        return crashed
 
     async def _restart_when_it_ends(self, instance: Instance) -> None:
         code = await asyncio.shield(instance.exited)
@@ -177,7 +185,8 @@ class Runtime:
         while not self.gone:
             await asyncio.sleep(RESTART_PAUSES[min(attempt, len(RESTART_PAUSES) - 1)])
             attempt += 1
-            with contextlib.suppress(OperationFailedError):
+            # Also where this machine has no room for it just now.
+            with contextlib.suppress(OperationFailedError, OSError):
                 fresh = await self._bring_up_one(self._running_spec())
                 self.note("ContainerReady", "Container is ready")
                 self.watchers.pop(instance, None)

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 from dataclasses import asdict
+from pathlib import Path
 
 from aml_emulator import tls
 from aml_emulator.blobs import Blob, Blobs
@@ -41,21 +42,18 @@ class Saved:
         self.folder = settings.state or settings.folder
         self.authority = tls.new_authority()
         # Held for as long as this process lives: the kernel lets go of it, however that ends.
-        self._lock: int | None = None
+        self._locks: list[int] = []
         self._writes = False
 
     # --- reading --------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """With `--state`: takes the folder for this process, and brings back what is in it."""
+        """Takes the folders for this process; with `--state`, brings back what is in it."""
+        # Two in one folder would delete each other's deployments.
+        self._take(self.settings.folder, "dir.lock", "--dir")
         if self.settings.state is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StateError(f"another emulator uses {self.folder}: stop it, or start with another --state") from None
+        self._take(self.folder, "lock", "--state")
         file = self.folder / FILE
         if file.exists():
             try:
@@ -64,6 +62,19 @@ class Saved:
                 text = f"{file} cannot be read ({error!r}): start with another --state, or delete that folder"
                 raise StateError(text) from None
         self._writes = True
+
+    def _take(self, folder: Path, name: str, option: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+        self._locks.append(lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StateError(f"another emulator uses {folder}: stop it, or start with another {option}") from None
+
+    def close(self) -> None:
+        while self._locks:
+            os.close(self._locks.pop())
 
     def _restore(self, content: Json) -> None:
         if content["version"] != VERSION:
@@ -77,6 +88,7 @@ class Saved:
             self.store.keep_operation(Operation(**fields))
         for fields in content["assets"]:
             self.store.put_asset(Asset(**_with_system(fields)))
+        self.store.containers.update(content.get("containers", {}))
         for fields in content["endpoints"]:
             deployments = fields.pop("deployments")
             endpoint = Endpoint(**self._with_operation(fields))
@@ -130,6 +142,7 @@ class Saved:
             "assets": [
                 _fields(asset, ASSET) | {"system": asdict(asset.system)} for kind in store.assets for asset in store.all_assets(kind)
             ],
+            "containers": store.containers,
             "operations": [_fields(operation, OPERATION) for operation in store.operations.values()],
             "blobs": {key: asdict(blob) for key, blob in self.blobs.known.items()},
         }

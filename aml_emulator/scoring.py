@@ -1,7 +1,7 @@
 """What the scoring door does with one request: admit, route, forward, and answer as Azure's front door does.
 
 Bodies pass through: what is larger than `flow.WHOLE` is forwarded while it comes, and no more than `flow.HIGH` of it waits
-here. Not here: HTTP parsing of clients (`door`). May import: `faults`, `flow`, `pool`, `routing`, `stats`, `upstream`.
+here. Not here: HTTP parsing of clients (`door`). May import: `faults`, `flow`, `instances`, `pool`, `routing`, `stats`, `upstream`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
 
-from aml_emulator import upstream
+from aml_emulator import instances, upstream
 from aml_emulator.faults import Faults
 from aml_emulator.flow import BodyError, Copy, Flow
 from aml_emulator.pool import OverloadedError, Pool, TimedOutError
@@ -30,6 +30,8 @@ NOT_FORWARDED = HOP_BY_HOP | frozenset(b"host content-length expect authorizatio
 NOT_RETURNED = HOP_BY_HOP | {b"content-length", b"server", b"date", b"x-request-id"}
 PLAIN = [(b"content-type", b"text/plain")]
 MAX_MIRRORED = 100
+# What the log keeps of a path.
+MAX_PATH = 1000
 # A mirrored copy must be kept until the request itself has gone out. Larger bodies are not mirrored; with 100 under way this
 # is also what bounds the memory that mirroring takes.
 MAX_COPY = 128 * 1024
@@ -104,7 +106,7 @@ class Scoring:
             raise
         finally:
             taken = (time.perf_counter() - started) * 1000
-            line = (request.method.decode("latin-1"), (b"/" + rest).decode("latin-1"), course.status, course.model_status, taken)
+            line = (request.method.decode("latin-1"), (b"/" + rest[:MAX_PATH]).decode("latin-1"), course.status, course.model_status, taken)
             size = (request.received, course.response_bytes)
             self.stats.record(Served(time.time(), course.endpoint, course.deployment, *line, *size, request_id))
 
@@ -135,6 +137,8 @@ class Scoring:
         if fault is None:
             return None
         await asyncio.sleep(fault.delay)
+        if fault.kill and pool.instances:
+            instances.kill_group(pool.instances[0].pid)
         if fault.reset:
             raise ResetError
         if fault.status is None:
@@ -185,7 +189,7 @@ class Scoring:
                     break
                 course.response_bytes += len(piece)
         taken = (time.perf_counter() - started) * 1000
-        line = (request.method.decode("latin-1"), request.target.decode("latin-1"), answer.status, course.model_status, taken)
+        line = (request.method.decode("latin-1"), request.target[:MAX_PATH].decode("latin-1"), answer.status, course.model_status, taken)
         size = (len(sent.payload), course.response_bytes)
         self.stats.record(Served(time.time(), endpoint, pool.deployment, *line, *size, request_id.decode(), mirrored=True))
 

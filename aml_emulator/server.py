@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import uvicorn
 
@@ -21,6 +23,7 @@ from aml_emulator import environments, tls
 from aml_emulator.arm import Arm, Log
 from aml_emulator.assets import Assets
 from aml_emulator.blobs import Blobs
+from aml_emulator.connections import Bounded
 from aml_emulator.context import Context
 from aml_emulator.deployments import Deployments
 from aml_emulator.door import Door
@@ -32,7 +35,7 @@ from aml_emulator.operations import Operations
 from aml_emulator.pace import Pace
 from aml_emulator.page import Page
 from aml_emulator.powers import Powers
-from aml_emulator.routes import Handler, Router
+from aml_emulator.routes import OPERATIONS, Handler, Router
 from aml_emulator.routing import Routing
 from aml_emulator.saved import Saved
 from aml_emulator.scoring import Scoring
@@ -57,7 +60,8 @@ class _Uvicorn(uvicorn.Server):
 class Emulator:
     def __init__(self, settings: Settings):
         self.settings = settings
-        store, faults, stats = Store(), Faults(), Stats()
+        store, stats = Store(), Stats()
+        faults = Faults(operation.name for operation in OPERATIONS if not operation.name.startswith("emulator."))
         identity, blobs = Identity(settings), Blobs(settings)
         operations = Operations(settings, store, Pace.named(settings.pace))
         routing = Routing(identity)
@@ -108,6 +112,7 @@ class Emulator:
             "code.start_pending_upload": assets.pending_upload,
             "asset.list": assets.list_containers,
             "asset.get": assets.get_container,
+            "asset.put": assets.put_container,
             "asset.list_versions": assets.list_versions,
             "asset.get_version": assets.get_version,
             "asset.put_version": assets.put_version,
@@ -155,8 +160,9 @@ class Emulator:
         door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         _bind(door, settings.scoring_port, settings.last_ports[1])
         settings.scoring_port = await self.door.start(door)
+        bounded = cast(Any, functools.partial(Bounded, patience=settings.patience))
         config = uvicorn.Config(
-            self.arm, http="httptools", loop="none", lifespan="off", ws="none", log_config=None, access_log=False,
+            self.arm, http=bounded, loop="none", lifespan="off", ws="none", log_config=None, access_log=False,
             log_level="warning", server_header=False, proxy_headers=False, timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
         )  # fmt: skip
@@ -183,6 +189,7 @@ class Emulator:
             # Clients keep their connections open; there is nothing left that they could be waiting for.
             self._server.should_exit = self._server.force_exit = True
             await self._serving
+        self.saved.close()
 
     def facts(self) -> Json:
         """The content of the ready file: all that a client needs to know."""

@@ -30,6 +30,8 @@ class Settings:
     environment_cache: Path | None = None
     arm_port: int = 0
     scoring_port: int = 0
+    # Seconds in which a request to the control plane must have come in; of a blob, its next piece.
+    patience: float = 120.0
     # Of the run before this one: taken again where none was asked for and they are free.
     last_ports: tuple[int, int] = (0, 0)
     # Signs bearer tokens and storage URLs; leaves the process only into the file of `--state`.

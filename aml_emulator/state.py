@@ -148,6 +148,8 @@ def new_key() -> str:
 class Store:
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     assets: dict[str, dict[str, dict[str, Asset]]] = field(default_factory=dict)
+    # What is said of all versions of an asset together, by kind and name.
+    containers: dict[str, dict[str, Json]] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
 
     def endpoint(self, name: str) -> Endpoint | None:
@@ -158,14 +160,20 @@ class Store:
         return list(self.assets.get(kind, {}).get(name.lower(), {}).values())
 
     def asset(self, kind: str, name: str, version: str) -> Asset | None:
-        return self.assets.get(kind, {}).get(name.lower(), {}).get(version)
+        return self.assets.get(kind, {}).get(name.lower(), {}).get(version.lower())
 
     def put_asset(self, asset: Asset) -> bool:
         """True when it is new."""
         known = self.assets.setdefault(asset.kind, {}).setdefault(asset.name.lower(), {})
-        new = asset.version not in known
-        known[asset.version] = asset
+        new = asset.version.lower() not in known
+        known[asset.version.lower()] = asset
         return new
+
+    def container(self, kind: str, name: str) -> Json:
+        return self.containers.get(kind, {}).get(name.lower(), {})
+
+    def put_container(self, kind: str, name: str, properties: Json) -> None:
+        self.containers.setdefault(kind, {})[name.lower()] = properties
 
     def all_assets(self, kind: str) -> Iterator[Asset]:
         for versions in self.assets.get(kind, {}).values():
@@ -185,4 +193,5 @@ class Store:
     def clear(self) -> None:
         self.endpoints.clear()
         self.assets.clear()
+        self.containers.clear()
         self.operations.clear()

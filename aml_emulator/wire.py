@@ -5,9 +5,11 @@ Not a framework: no routing, no state. May import: the standard library.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -20,6 +22,10 @@ MAX_BODY = 4 * 1024 * 1024
 
 class BodyTooLargeError(Exception):
     """More than MAX_BODY came in."""
+
+
+class TooSlowError(Exception):
+    """The body, or the next piece of a blob, did not come in time."""
 
 
 class MalformedBodyError(Exception):
@@ -36,18 +42,24 @@ class Request:
     params: dict[str, str] = field(default_factory=dict)
     operation: str = "unknown"
     body: bytes = b""
+    # Seconds in which the body must have come in; of a streamed one, its next piece.
+    patience: float = 120.0
     # Extra facts about this request for the log that tests read.
     notes: Json = field(default_factory=dict)
 
     @classmethod
-    def from_scope(cls, scope: Mapping[str, Any], receive: Receive) -> Request:
+    def from_scope(cls, scope: Mapping[str, Any], receive: Receive, patience: float) -> Request:
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        return cls(scope["method"], scope["path"], query, headers, receive)
+        return cls(scope["method"], scope["path"], query, headers, receive, patience=patience)
 
     async def stream(self) -> AsyncIterator[bytes]:
         while True:
-            message = await self.receive()
+            try:
+                async with asyncio.timeout(self.patience):
+                    message = await self.receive()
+            except TimeoutError:
+                raise TooSlowError from None
             if message["type"] != "http.request":
                 raise ConnectionError("the client went away")
             if message.get("body"):
@@ -58,11 +70,16 @@ class Request:
     async def read(self) -> bytes:
         chunks: list[bytes] = []
         size = 0
-        async for chunk in self.stream():
-            size += len(chunk)
-            if size > MAX_BODY:
-                raise BodyTooLargeError
-            chunks.append(chunk)
+        try:
+            # Of one who sends a byte now and then, each piece would be in time.
+            async with asyncio.timeout(self.patience):
+                async for chunk in self.stream():
+                    size += len(chunk)
+                    if size > MAX_BODY:
+                        raise BodyTooLargeError
+                    chunks.append(chunk)
+        except TimeoutError:
+            raise TooSlowError from None
         self.body = b"".join(chunks)
         return self.body
 
@@ -83,13 +100,31 @@ class Request:
         return value
 
 
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A body that is too large for memory: `size` bytes of a file."""
+
+    path: Path
+    start: int
+    size: int
+
+    def pieces(self, of: int = 1024 * 1024) -> Iterator[bytes]:
+        left = self.size
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            while left and (piece := file.read(min(of, left))):
+                left -= len(piece)
+                yield piece
+
+
 @dataclass(slots=True)
 class Reply:
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
     content_type: str = "application/json; charset=utf-8"
-    # The body is sent as it is when it is bytes, else as JSON; None means no body at all.
+    # The body is sent as it is when it is bytes, else as JSON; None means no body at all, or a part of a file.
+    file: FilePart | None = None
 
     def encoded(self) -> bytes:
         if self.body is None:

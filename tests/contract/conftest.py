@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from aml_canary.gateways.azureml.client import client
 from aml_canary.settings import settings
 from aml_emulator.process import RunningEmulator
 from aml_emulator.pytest_plugin import aml_emulator  # noqa: F401  a fixture is used by its name
+from tests.contract.emulator.openapi import FOLDER, Recorder
 
 
 def environment(emulator: RunningEmulator, home: Path) -> dict[str, str]:
@@ -49,3 +52,26 @@ def emulator(installation: dict[str, str], aml_emulator: RunningEmulator) -> Ite
     aml_emulator.reset()
     yield aml_emulator
     aml_emulator.reset()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def recorder() -> Iterator[Recorder]:
+    """Sees every answer of the control plane: to the SDK, and to tests that ask by themselves."""
+    recorder, send = Recorder(), requests.Session.send
+
+    def noted(self: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        response = send(self, request, **options)
+        if FOLDER.exists() and "/onlineendpoints" in str(request.url).lower():
+            recorder.note(response)
+        return response
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(requests.Session, "send", noted)
+        yield recorder
+
+
+@pytest.fixture(autouse=True)
+def answers_are_as_microsoft_describes_them(recorder: Recorder) -> Iterator[None]:
+    """Every test of this folder and those below is also a test of what it was answered; see emulator/test_emulator_openapi.py."""
+    yield
+    assert recorder.taken() == []

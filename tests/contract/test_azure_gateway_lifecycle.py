@@ -148,7 +148,7 @@ def what_runs(body):
 def test_a_container_that_crashes_is_permanent_with_the_tail_of_its_log(emulator):
     azureml.create_endpoint(endpoint(), Facts(commit=COMMIT))
     with pytest.raises(Permanent) as failure:
-        create("green", "v2-crash", readiness_probe=Probe(initial_delay=1, period=1, failure_threshold=1))
+        create("green", "v2-crash")
     text = str(failure.value)
     assert text.startswith("Azure failed to create deployment green of churn: (")
     assert "The last lines of the container's log:" in text

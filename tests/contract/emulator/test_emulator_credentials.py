@@ -75,6 +75,8 @@ def test_a_managed_identity_is_let_in(aml_emulator: RunningEmulator, monkeypatch
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"{aml_emulator.arm_url}/msi/token")
     monkeypatch.setenv("IDENTITY_HEADER", "x")
     assert workspace_status(aml_emulator, ManagedIdentityCredential().get_token(SCOPE).token) == 200
+    url, headers = f"{aml_emulator.arm_url}/msi/token", {"X-IDENTITY-HEADER": "x"}
+    assert requests.get(url, headers=headers, verify=aml_emulator.ca_bundle, timeout=30).status_code == 400
 
 
 def test_without_a_token_or_with_a_foreign_one_nobody_gets_in(aml_emulator: RunningEmulator) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.ai.ml.entities import Environment
+from azure.ai.ml.entities import BuildContext, Environment
 from azure.core.exceptions import HttpResponseError
 
+from aml_emulator import environments
 from aml_emulator.environments import OWN_PYTHON, Recipe, recipe_of
 from aml_emulator.errors import OperationFailedError
 from aml_emulator.process import running_emulator
@@ -64,7 +67,8 @@ def test_an_image_without_a_conda_file_is_used_as_it_is() -> None:
     ("properties", "text"),
     [
         (conda("numpy=1.23.5", "python=3.11", "conda-forge::xgboost"), "numpy=1.23.5, conda-forge::xgboost"),
-        ({"build": {"contextUri": "https://x"}}, "Dockerfiles"),
+        ({"build": {"contextUri": "https://x"}}, "Dockerfile of https://x"),
+        ({"build": {"contextUri": "https://x", "dockerfilePath": "Dockerfile.mine"}}, "Dockerfile.mine"),
         (conda({"pip": ["-r requirements.txt", "--pre", "numpy"]}), "-r requirements.txt, --pre"),
         (conda("python=three"), "python=three"),
         ({"condaFile": "[]"}, "no list of dependencies"),
@@ -115,3 +119,50 @@ def test_deployments_run_in_an_environment_of_their_own_that_is_made_once(tmp_pa
         assert "scikit-learn=1.2" in failure("conda", "scikit-learn=1.2")
         assert "python=3.99" in failure("future", "python=3.99")
         assert azure.client.online_deployments.get("never", "canary").provisioning_state == "Failed"
+
+
+@pytest.mark.parametrize("mode", ["cached", "reuse"])
+def test_what_only_conda_or_a_dockerfile_could_make_fails_by_name_unless_environments_are_reused(
+    tmp_path: Path, azure_of: Any, mode: str
+) -> None:
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context/Dockerfile.mine").write_text("FROM scratch\n")
+    (tmp_path / "conda.yml").write_text(json.dumps({"dependencies": ["numpy=1.23.5", "conda-forge::xgboost", {"pip": ["cowsay"]}]}))
+    asked_for = {
+        "conda": (Environment(conda_file=str(tmp_path / "conda.yml"), image="mcr.example/x"), "numpy=1.23.5, conda-forge::xgboost"),
+        "docker": (Environment(build=BuildContext(path=str(tmp_path / "context"), dockerfile_path="Dockerfile.mine")), "Dockerfile.mine"),
+    }
+    with running_emulator(tmp_path / "emulator", "--environments", mode) as emulator:
+        azure = azure_of(emulator)
+        azure.create_endpoint()
+        for name, (environment, named) in asked_for.items():
+            entity = azure.deployment(name, code="def init():\n    pass\ndef run(data):\n    return 'reused'\n")
+            entity.environment = environment
+            if mode == "reuse":
+                azure.client.online_deployments.begin_create_or_update(entity).result()
+                assert azure.score(name).json() == "reused"
+                continue
+            with pytest.raises(HttpResponseError) as failure:
+                azure.client.online_deployments.begin_create_or_update(entity).result()
+            assert failure.value.error.code == "ImageBuildFailure"
+            assert named in failure.value.error.message
+
+
+def test_without_uv_an_environment_is_made_with_venv_and_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A package in a file of its own, so that no index is needed.
+    wheel = tmp_path / "tiny_thing-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tiny_thing.py", "answer = 42\n")
+        archive.writestr("tiny_thing-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-thing\nVersion: 1.0\n")
+        archive.writestr("tiny_thing-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr("tiny_thing-1.0.dist-info/RECORD", "tiny_thing.py,,\n")
+    monkeypatch.setattr(environments, "_uv", lambda: None)
+    target = tmp_path / "made"
+    python = target / "bin" / "python"
+    asyncio.run(environments._build(Recipe((f"tiny-thing @ {wheel.as_uri()}",)), target, python))
+    said = subprocess.run(
+        [str(python), "-c", "import sys, tiny_thing; print(sys.prefix, tiny_thing.answer)"], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.split() == [str(target), "42"]
+    # venv brings pip along, uv does not.
+    assert (target / "bin" / "pip").exists()

@@ -96,10 +96,55 @@ def test_scoring_can_be_faulted_too(azure: Any) -> None:
     assert azure.score().status_code == 200
 
 
+def pattern(arm: Any, **fault: Any) -> list[int]:
+    """Which of 40 requests are hit, with other traffic in between."""
+    arm.emulator.faults.add("workspace.get", status=503, count=None, probability=0.3)
+    arm.emulator.faults.add("endpoint.get", status=500, count=None, probability=0.5, **fault)
+    hit = []
+    for number in range(40):
+        if number % 3 == 0:
+            arm.session.get(f"{arm.emulator.arm_url}{arm.workspace}", timeout=30)
+        hit.append(arm.call("GET", "onlineEndpoints/nobody").status_code)
+    arm.emulator.faults.clear()
+    return hit
+
+
 def test_a_probability_is_seeded_and_between_never_and_always(arm: Any) -> None:
-    arm.emulator.faults.add("endpoint.get", status=500, count=None, probability=0.5)
-    statuses = [arm.call("GET", "onlineEndpoints/nobody").status_code for _ in range(60)]
-    assert set(statuses) == {404, 500}
+    first = pattern(arm, seed=7)
+    assert set(first) == {404, 500}
+    assert pattern(arm, seed=7) == first
+    assert pattern(arm, seed=8) != first
+    assert pattern(arm) == pattern(arm, seed=0)
+
+
+def test_a_scoring_process_can_be_killed_by_the_requests_that_a_fault_hits(azure: Any) -> None:
+    azure.create_endpoint()
+    azure.deploy("blue", count=2)
+    azure.traffic(blue=100)
+    for on in ("score", "deployment.get"):
+        before = azure.pids("blue")
+        fault = azure.emulator.faults.add(on, name="blue", kill=True)
+        azure.score()
+        azure.client.online_deployments.get("blue", ENDPOINT)
+        [used] = [one for one in azure.emulator.faults.list() if one["id"] == fault["id"]]
+        assert (used["hits"], used["kill"]) == (1, True)
+        while len(azure.pids("blue") - before) != 1 or len(azure.pids("blue")) != 2:
+            pass
+    assert azure.client.online_deployments.get_logs("blue", ENDPOINT, lines=5).count("Name: ContainerCrashed") == 2
+    assert azure.score().status_code == 200
+
+
+def test_scoring_can_be_held_back_and_told_when_to_come_again(azure: Any) -> None:
+    azure.create_endpoint()
+    azure.deploy("blue")
+    azure.emulator.faults.add("score", name="blue", delay=30)
+    headers = {"Authorization": f"Bearer {azure.key}", "azureml-model-deployment": "blue"}
+    with pytest.raises(requests.Timeout):
+        requests.post(f"{azure.emulator.scoring_url}/{ENDPOINT}/score", json={}, headers=headers, timeout=0.5)
+    azure.emulator.faults.add("score", status=429, headers={"Retry-After": "3"})
+    refused = azure.score("blue")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "3")
+    assert azure.score("blue").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -109,6 +154,22 @@ def test_a_probability_is_seeded_and_between_never_and_always(arm: Any) -> None:
         ({"on": "endpoint.put", "colour": "red"}, "unknown field 'colour'"),
         ({"on": "endpoint.put", "operation": "sometimes"}, "never_ends"),
         ({"on": "endpoint.put", "status": "many"}, "many"),
+        ({"on": "endpoint.put", "status": 9999}, "from 200 to 599"),
+        ({"on": "endpoints.put"}, "no operation matches 'endpoints.put'"),
+        ({"on": "endpoint.get", "operation": "never_ends"}, "are for writes"),
+        ({"on": "score", "stale_reads": 1}, "are for writes"),
+        ({"on": "workspace.get", "kill": True}, "is for score"),
+        ({"on": "endpoint.put", "stale_reads": -1}, "stale_reads.* must be"),
+        ({"on": "endpoint.put", "count": "many"}, "count.* must be"),
+        ({"on": "endpoint.put", "count": 0}, "count.* must be"),
+        ({"on": "endpoint.put", "name": 5}, "name.* must be"),
+        ({"on": "endpoint.put", "delay": -1}, "delay.* must be"),
+        ({"on": "endpoint.put", "delay": float("nan")}, "delay.* must be"),
+        ({"on": "endpoint.put", "probability": 1.5}, "probability.* must be"),
+        ({"on": "endpoint.put", "seed": 0.5}, "seed.* must be"),
+        ({"on": "endpoint.put", "headers": {"a": "b\r\nc: d"}}, "no header"),
+        ({"on": "endpoint.put", "headers": {"a b": "c"}}, "no header"),
+        ({"on": "endpoint.put", "headers": {"a": "\u043a"}}, "no header"),
     ],
 )
 def test_a_fault_that_cannot_be_understood_is_refused(aml_emulator: RunningEmulator, body: Any, text: str) -> None:
@@ -124,6 +185,19 @@ def test_the_request_log_holds_bodies_and_order_and_no_secrets_of_tokens(arm: An
     assert (put["operation"], put["method"], put["status"], put["body"]["tags"]) == ("endpoint.put", "PUT", 201, {"git": "abc"})
     assert (get["operation"], get["seq"]) == ("endpoint.get", put["seq"] + 1)
     assert arm.emulator.requests.list(since=put["seq"]) == [get]
+
+
+def test_the_logs_keep_little_of_what_is_large(arm: Any) -> None:
+    arm.emulator.requests.clear()
+    large = {"location": "eastus", "properties": {}, "tags": {"a": "x" * 100_000}}
+    assert arm.call("PUT", "onlineEndpoints/large", large).status_code == 400
+    arm.call("GET", "onlineEndpoints/" + "x" * 30_000)
+    put, get = arm.emulator.requests.list()
+    assert (put["body"], put["body_bytes"] > 100_000, len(get["path"])) == (None, True, 1000)
+    arm.put_endpoint()
+    requests.get(f"{arm.emulator.scoring_url}/{ENDPOINT}/" + "x" * 30_000, timeout=30)
+    newest = arm.emulator.call("GET", "scoring-log")["requests"][-1]
+    assert (newest["status"], len(newest["path"])) == (401, 1001)
 
 
 def test_a_foreign_write_right_before_ours_is_overwritten_by_it(azure: Any) -> None:
@@ -167,3 +241,21 @@ def test_a_foreign_write_obeys_azures_rules_as_anybodys(azure: Any) -> None:
     assert [entry["status"] for entry in azure.emulator.requests.list("endpoint.put")] == [201, 400, 200]
     with pytest.raises(EmulatorError, match="foreign_write"):
         azure.emulator.faults.add("endpoint.put", foreign_write={"when": "whenever"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"transitions": {"endpoint.*": {"seconds": float("nan")}}},
+        {"transitions": {"endpoint.*": {"seconds": -1}}},
+        {"transitions": {"endpoint.*": {"reads": -1}}},
+        {"transitions": {"endpoint.*": {"reads": float("inf")}}},
+        {"metrics_lag": float("inf")},
+        {"metrics_lag": -1},
+    ],
+)
+def test_a_pace_that_could_not_be_kept_is_refused(aml_emulator: RunningEmulator, body: Any) -> None:
+    before = aml_emulator.call("GET", "pace")
+    with pytest.raises(EmulatorError, match="BadPace"):
+        aml_emulator.call("POST", "pace", body)
+    assert aml_emulator.call("GET", "pace") == before

@@ -177,12 +177,20 @@ def test_a_token_for_metrics_opens_metrics_only(counted: Any, session_arm: Any, 
         ({"aggregation": "Median"}, 400, "Invalid aggregation"),
         ({"timespan": "yesterday/today"}, 400, "Invalid time"),
         ({"timespan": "P999D"}, 400, "30 days"),
+        ({"timespan": "PT1H/0001-01-01T00:00:00Z"}, 400, "Invalid timespan"),
+        ({"timespan": "2026-01-01T00:00:00Z/9999-12-31T23:59:59-14:00"}, 400, "Invalid time"),
+        ({"top": "\u00b2"}, 400, "top must be"),
+        ({"metricnames": ",".join(["RequestsPerMinute"] * 21)}, 400, "At most 20 metrics"),
+        ({"timespan": "P30D", "metricnames": ",".join(["RequestsPerMinute"] * 20)}, 400, "too many data points"),
         ({"timespan": "2026-01-02T00:00:00Z/2026-01-01T00:00:00Z"}, 400, "before end"),
         ({"metricnamespace": "Microsoft.Web/sites"}, 400, "Invalid metric namespace"),
         ({"rollupby": "deployment"}, 501, "rollupby"),
     ],
 )
 def test_what_cannot_be_answered_is_refused(monitor: MonitorManagementClient, endpoint: str, options: Any, status: int, text: str) -> None:
+    if "top" in options:
+        # The client takes numbers only.
+        options = {"params": options}
     with pytest.raises(HttpResponseError) as caught:
         monitor.metrics.list(endpoint, **{"timespan": SPAN, **options})
     assert caught.value.status_code == status
@@ -195,5 +203,8 @@ def test_resources_that_are_not_there_are_not_found(monitor: MonitorManagementCl
             monitor.metrics.list(resource)
         assert caught.value.status_code == status
     subscription = endpoint.split("/resourceGroups")[0]
+    span = "starttime=2026-11-01T00:00:00Z&endtime=2026-11-25T00:00:00Z"
+    far = session_arm.call("POST", f"{subscription}/metrics:getBatch?{span}", {"resourceids": [endpoint] * 50})
+    assert (far.status_code, "too many data points" in far.text) == (400, True)
     for body in ({}, {"resourceids": []}, {"resourceids": "x"}, {"resourceids": ["/x"]}, {"resourceids": [3]}):
         assert session_arm.call("POST", f"{subscription}/metrics:getBatch", body).status_code == 400

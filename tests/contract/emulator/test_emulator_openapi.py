@@ -1,6 +1,6 @@
 """Answers of the control plane are what Microsoft's OpenAPI description says.
 
-Every test of this folder checks the answers it gets (conftest.py); here every described operation gets some, and the
+Every contract test checks the answers it gets (../conftest.py); here every described operation gets some, and the
 check itself is shown to see a lie.
 """
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 ENDPOINT = "canary"
 
@@ -68,6 +70,31 @@ def test_an_endpoint_patch_changes_tags_and_nothing_else(arm: Any) -> None:
     assert arm.call("PATCH", f"onlineEndpoints/{ENDPOINT}", {"properties": {}}).status_code == 400
 
 
+def test_each_kind_of_operation_ends_at_once_after_reads_or_after_seconds(arm: Any) -> None:
+    arm.emulator.pace({"endpoint.*": "at_once", "endpoint.update": {"reads": 3}, "endpoint.delete": {"seconds": 600}})
+
+    def ask(answer: Any) -> str:
+        return str(arm.session.get(answer.headers["Azure-AsyncOperation"], timeout=30).json()["status"])
+
+    def state() -> str:
+        return str(arm.call("GET", f"onlineEndpoints/{ENDPOINT}").json()["properties"]["provisioningState"])
+
+    assert ask(arm.put_endpoint()) == "Succeeded"
+    changed = arm.put_endpoint(tags={"a": "b"})
+    # Only asking for the operation itself counts as a read of it.
+    assert [state() for _ in range(5)] == ["Updating"] * 5
+    assert [ask(changed) for _ in range(4)] == ["Updating"] * 3 + ["Succeeded"]
+    assert ask(arm.call("POST", f"onlineEndpoints/{ENDPOINT}/regenerateKeys", {"keyType": "Primary"})) == "Succeeded"
+    arm.emulator.pace({"endpoint.update": {"seconds": 0.2}})
+    changed, reads = arm.put_endpoint(tags={"a": "c"}), 0
+    while ask(changed) == "Updating":
+        reads += 1
+    assert reads > 0
+    deleted = arm.call("DELETE", f"onlineEndpoints/{ENDPOINT}")
+    assert {ask(deleted) for _ in range(20)} == {"Updating"}
+    assert state() == "Deleting"
+
+
 def test_an_unknown_pace_is_refused_with_the_known_ones(arm: Any) -> None:
     with pytest.raises(Exception, match=r"endpoint\.create"):
         arm.emulator.pace({"endpoint.explode": "at_once"})
@@ -111,6 +138,29 @@ def test_a_registered_model_can_be_downloaded_again(azure: Any, tmp_path: Any) -
     back = {p.relative_to(tmp_path / "back/whole/model").as_posix(): p.read_bytes() for p in (tmp_path / "back").rglob("*") if p.is_file()}
     assert back == contents
     assert {entry["status"] for entry in azure.emulator.requests.list("blob.get")} == {206, 416, 200}
+
+
+def test_a_download_passes_through_memory_in_pieces(azure: Any, tmp_path: Any) -> None:
+    from azure.ai.ml.entities import Model
+
+    large = tmp_path / "large.bin"
+    with large.open("wb") as file:
+        file.truncate(60 * 1024 * 1024)
+    azure.client.models.create_or_update(Model(path=str(large), name="large", version="1"))
+    [path] = {entry["path"] for entry in azure.emulator.requests.list("blob.put") if entry["path"].endswith("/large.bin")}
+    secret = azure.client.datastores.get("workspaceblobstore", include_secrets=True).credentials.sas_token
+    process = Path(f"/proc/{azure.emulator.pid}")
+
+    def peak(which: str) -> int:
+        return int((process / "status").read_text().split(f"{which}:")[1].split()[0])
+
+    (process / "clear_refs").write_text("5")
+    before = peak("VmRSS")
+    for headers, status in (({}, 200), ({"x-ms-range": f"bytes=1-{large.stat().st_size}"}, 206)):
+        with requests.get(f"{azure.emulator.arm_url}{path}?{secret}", headers=headers, stream=True, timeout=60) as answer:
+            size = sum(len(piece) for piece in answer.iter_content(1024 * 1024))
+        assert (answer.status_code, size) == (status, large.stat().st_size - (status == 206))
+    assert peak("VmHWM") - before < 8 * 1024
 
 
 def test_at_azures_pace_a_deployment_goes_through_the_states_and_headers_of_the_recordings(served: Any, session_arm: Any) -> None:

@@ -56,6 +56,31 @@ def test_the_page_asks_for_nothing_outside_itself(aml_emulator: Any) -> None:
     assert "prefers-color-scheme: dark" in page.text
 
 
+def test_the_page_asks_again_and_again_for_facts_that_change_and_shows_none_that_are_not_there(busy: Any, aml_emulator: Any) -> None:
+    page = requests.get(f"{aml_emulator.arm_url}/_emulator/", verify=aml_emulator.ca_bundle, timeout=30).text
+    facts = busy.emulator.call("GET", "overview")
+    [endpoint] = facts["endpoints"]
+    known = {
+        "facts": set(facts),
+        "deployment": set(endpoint["deployments"][0]),
+        "endpoint": set(endpoint),
+        "show": set(facts["log"][0]),
+    }
+    assert set(re.findall(r"facts\.(\w+)", page)) <= known["facts"]
+    for function in ("deployment", "endpoint", "show"):
+        body = page.split(f"function {function}(")[1].split("\n  }")[0]
+        used = set(re.findall(r"one\.(\w+)", body))
+        assert used, function
+        assert used <= known[function], function
+    assert "setTimeout(poll, 1000)" in page
+    assert re.search(r"bar\.style\.width = `\$\{one\.mirror \|\| one\.weight\}%`", page)
+    # Names come from whoever uses the emulator, so nothing that it shows may be read as markup.
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write", page)
+    assert busy.score().status_code == 200
+    again = busy.emulator.call("GET", "overview")
+    assert again["endpoints"][0]["requests"] == endpoint["requests"] + 1
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 def test_a_browser_shows_the_facts(busy: Any, tmp_path: Path) -> None:
     own = ("--headless", "--no-sandbox", "--ignore-certificate-errors", f"--user-data-dir={tmp_path}", "--virtual-time-budget=3000")

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.ai.ml.entities import ProbeSettings
+from azure.core.exceptions import HttpResponseError
 
-from aml_emulator.process import EmulatorError, RunningEmulator, running_emulator
+from aml_emulator.process import RunningEmulator, running_emulator
 
 ENDPOINT = "canary"
 
@@ -105,6 +107,20 @@ def test_after_sigkill_of_the_emulator_not_even_stopped_processes_are_left(
         assert wait_until_all_end(everyone, handles) == set()
 
 
+def test_an_installation_that_is_under_way_ends_with_the_emulator(tmp_path: Path) -> None:
+    # The installer, and what it has started, in the place of the emulator that started it.
+    installer = "import os, subprocess, time; subprocess.Popen(['sleep', '600']); print(flush=True); time.sleep(600)"
+    script = f"import asyncio\nfrom aml_emulator import environments\nasyncio.run(environments._run([{sys.executable!r}, '-c', {installer!r}]))\n"
+    with subprocess.Popen([sys.executable, "-c", script]) as parent:
+        while len(everyone := family(parent.pid) - {parent.pid}) < 2 or not any(
+            "sleep" in Path(f"/proc/{pid}/comm").read_text() for pid in everyone
+        ):
+            assert parent.poll() is None
+        handles = {pid: os.pidfd_open(pid) for pid in everyone}
+        parent.kill()
+    assert wait_until_all_end(everyone, handles) == set()
+
+
 def _ignore_errors(call: Callable[[], Any]) -> None:
     try:
         call()
@@ -147,10 +163,43 @@ def test_the_command_line_resets_a_running_emulator(azure: Any, arm: Any) -> Non
     assert arm.call("GET", f"onlineEndpoints/{ENDPOINT}").status_code == 404
 
 
-def test_a_start_that_fails_says_why(tmp_path: Path, aml_emulator: RunningEmulator) -> None:
-    port = aml_emulator.arm_url.rsplit(":", 1)[1]
-    with pytest.raises(EmulatorError, match="in use"), running_emulator(tmp_path, "--arm-port", port):
-        pass
+def aml_emulator_says(*arguments: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "aml_emulator.cli", *arguments]
+    ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+    return ran.returncode, ran.stdout + ran.stderr
+
+
+def test_a_start_that_fails_says_why_in_one_line(tmp_path: Path, aml_emulator: RunningEmulator) -> None:
+    port, own_folder = aml_emulator.arm_url.rsplit(":", 1)[1], Path(aml_emulator.ca_bundle).parent
+    for arguments, text in (
+        (("--dir", str(tmp_path), "--arm-port", port), "in use"),
+        (("--dir", str(tmp_path), "--scoring-port", "65536"), "65535"),
+        (("--dir", str(own_folder)), "another emulator uses"),
+    ):
+        code, said = aml_emulator_says("start", *arguments)
+        assert code != 0
+        assert text in said.splitlines()[-1], said
+        assert "Traceback" not in said
+    # The one that was there has lost nothing by it.
+    assert RunningEmulator.from_file(own_folder / "ready.json") == aml_emulator
+    assert aml_emulator.call("GET", "health")["status"] == "ok"
+
+
+def test_an_emulator_that_was_killed_is_not_taken_for_a_running_one(tmp_path: Path) -> None:
+    with running_emulator(tmp_path) as emulator:
+        os.kill(emulator.pid, signal.SIGKILL)
+    assert (tmp_path / "ready.json").exists()
+    for command in ("env", "reset"):
+        for content in (None, "{", "{}"):
+            if content is not None:
+                (tmp_path / "ready.json").write_text(content)
+            code, said = aml_emulator_says(command, "--dir", str(tmp_path))
+            assert (code, said.splitlines()[-1].startswith("Error: no emulator runs in")) == (1, True), said
+            assert "Traceback" not in said
+    # Its folder is free again.
+    with running_emulator(tmp_path) as emulator:
+        code, said = aml_emulator_says("env", "--dir", str(tmp_path))
+        assert (code, f"export AZUREML_DEV_URL_MFE={emulator.arm_url}" in said.splitlines()) == (0, True)
 
 
 def test_a_killed_process_is_replaced_and_shown_in_the_logs(azure: Any) -> None:
@@ -165,6 +214,78 @@ def test_a_killed_process_is_replaced_and_shown_in_the_logs(azure: Any) -> None:
     assert killed not in azure.pids("blue")
     logs = azure.client.online_deployments.get_logs("blue", ENDPOINT, lines=5)
     assert "Name: ContainerCrashed, Type: Warning" in logs
+
+
+def test_a_crashed_process_is_replaced_also_when_the_deployment_could_not_grow(azure: Any, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    code = f"import os\ndef init():\n    assert not os.path.exists({str(flag)!r})\ndef run(data):\n    return 'up'\n"
+    azure.create_endpoint()
+    azure.deploy("blue", code=code, count=2)
+    flag.touch()
+    azure.emulator.kill(ENDPOINT, "blue")
+    scaled = azure.client.online_deployments.begin_create_or_update(azure.deployment("blue", code=code, count=3))
+    with pytest.raises(HttpResponseError, match="ResourceNotReady"):
+        scaled.result()
+    flag.unlink()
+    while len(azure.pids("blue")) < 2:
+        assert azure.score("blue").json() == "up"
+
+
+def test_a_reset_takes_along_what_is_still_coming_up(azure: Any, tmp_path: Path) -> None:
+    azure.create_endpoint()
+    # Once init() runs, nothing that is deleted under it ends it.
+    code = f"import os, pathlib, time\ndef init():\n    pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch()\n    time.sleep(600)\n"
+    azure.client.online_deployments.begin_create_or_update(azure.deployment("blue", code=code + "def run(data):\n    pass\n", count=2))
+    while len(list(tmp_path.iterdir())) < 2:
+        pass
+    everyone = family(azure.emulator.pid) - {azure.emulator.pid}
+    assert {int(file.name) for file in tmp_path.iterdir()} < everyone
+    handles = {pid: os.pidfd_open(pid) for pid in everyone}
+    azure.emulator.reset()
+    assert wait_until_all_end(everyone, handles) == set()
+
+
+def test_a_start_takes_its_pace_and_names_from_the_command_line(tmp_path: Path, azure_of: Any) -> None:
+    facts = tmp_path / "elsewhere.json"
+    names = ("--subscription", "mine", "--resource-group", "my-group", "--workspace", "my-workspace")
+    with running_emulator(tmp_path / "emulator", "--pace", "azure", "--ready-file", str(facts), *names) as emulator:
+        assert RunningEmulator.from_file(facts) == emulator
+        assert (emulator.subscription_id, emulator.resource_group, emulator.workspace) == ("mine", "my-group", "my-workspace")
+        pace = emulator.call("GET", "pace")
+        assert (pace["pace"], pace["transitions"]) == (
+            "azure", {"endpoint.*": {"reads": 0, "seconds": 2.0}, "deployment.*": {"reads": 0, "seconds": 4.0}},
+        )  # fmt: skip
+        assert azure_of(emulator).client.workspaces.get("my-workspace").name == "my-workspace"
+    assert not facts.exists()
+
+
+def test_a_deployment_is_ready_when_its_processes_answer_and_not_before(azure: Any, tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    code = f"import os, time\ndef init():\n    while not os.path.exists({str(flag)!r}):\n        time.sleep(0.01)\n"
+    code += "def run(data):\n    return 'up'\n"
+    azure.create_endpoint()
+    deployments = azure.client.online_deployments
+    coming = deployments.begin_create_or_update(azure.deployment("blue", code=code, count=2))
+    everyone = family(azure.emulator.pid) - {azure.emulator.pid}
+    while len(everyone) < 4:  # two masters, two workers, all of them alive and none of them ready
+        everyone = family(azure.emulator.pid) - {azure.emulator.pid}
+    assert deployments.get("blue", ENDPOINT).provisioning_state == "Creating"
+    assert (coming.done(), azure.score("blue").status_code, azure.pids("blue")) == (False, 404, set())
+    flag.touch()
+    assert coming.result().provisioning_state == "Succeeded"
+    assert (azure.score("blue").json(), len(azure.pids("blue"))) == ("up", 2)
+
+
+def test_a_deployment_that_never_answers_its_probe_is_given_up(azure: Any) -> None:
+    azure.create_endpoint()
+    probe = ProbeSettings(initial_delay=1, period=1, failure_threshold=1)
+    code = "import time\ndef init():\n    time.sleep(600)\ndef run(data):\n    pass\n"
+    with pytest.raises(HttpResponseError) as failure:
+        azure.deploy("blue", code=code, readiness_probe=probe)
+    assert failure.value.error.code == "ResourceNotReady"
+    assert "probe failed" in failure.value.error.message
+    assert "ReadinessProbeFailed" in azure.client.online_deployments.get_logs("blue", ENDPOINT, lines=50)
+    assert family(azure.emulator.pid) == {azure.emulator.pid}
 
 
 def test_five_instances_come_up_side_by_side(azure: Any) -> None:
@@ -226,7 +347,7 @@ def test_no_request_is_lost_while_weights_sizes_and_deployments_change(azure: An
     assert sum(load.results.values()) > 200
 
 
-@pytest.mark.parametrize("change", ["delete", "replace"])
+@pytest.mark.parametrize("change", ["delete", "replace", "delete the endpoint"])
 def test_requests_given_to_a_process_are_answered_before_it_is_stopped(azure: Any, change: str) -> None:
     azure.create_endpoint()
     # Three at a time in one process that works on one: two wait in its listen queue, where a SIGTERM would lose them.
@@ -238,7 +359,9 @@ def test_requests_given_to_a_process_are_answered_before_it_is_stopped(azure: An
             pass
         if change == "delete":
             azure.delete_deployment("slow")
+        elif change == "delete the endpoint":
+            azure.client.online_endpoints.begin_delete(ENDPOINT).result()
         else:
             azure.deploy("slow", "v1", request_settings=settings)
         assert [one.result().status_code for one in asking] == [200, 200, 200]
-    assert len(azure.pids("slow")) == (0 if change == "delete" else 1)
+    assert len(azure.pids("slow")) == (1 if change == "replace" else 0)

@@ -78,7 +78,11 @@ def test_the_script_runs_as_it_stands_with_the_printed_exports_and_so_do_the_exa
     (tmp_path / "src").mkdir()
     (tmp_path / "src/score.py").write_text(score)
     (tmp_path / "script.py").write_text(script)
-    (tmp_path / "conda.yml").write_text("dependencies:\n  - pip:\n      - azureml-inference-server-http\n")
+    assert "These ten lines" in README
+    assert len([line for line in script.splitlines() if line]) == 10
+    for name, text in zip(("endpoint.yml", "blue.yml", "conda.yml"), blocks("yaml"), strict=True):
+        assert f"`{name}`\n\n```yaml\n{text}" in README
+        (tmp_path / name).write_text(text)
     for name, text in re.findall(r"`(\w+\.json)` = `([^`]+)`", README):
         (tmp_path / name).write_text(text)
     folder = Path(aml_emulator.ca_bundle).parent

@@ -208,11 +208,102 @@ def test_what_is_not_there_is_404_for_readers_and_204_for_delete(shared: Any) ->
     )
 
 
-def test_paths_are_case_insensitive_and_any_api_version_is_taken(shared: Any) -> None:
-    path = f"{shared.arm.workspace}/onlineEndpoints/{ENDPOINT}"
-    for spelling in (path.upper(), path.lower()):
-        found = shared.arm.session.get(f"{shared.emulator.arm_url}{spelling}?api-version=2099-12-31", timeout=30)
-        assert found.json()["name"] == ENDPOINT
+@pytest.mark.parametrize("change", [str.upper, str.lower, str.swapcase])
+@pytest.mark.parametrize("version", ["2020-01-01", "2099-12-31-preview", "nonsense", None])
+def test_paths_are_case_insensitive_and_any_api_version_is_taken(shared: Any, change: Any, version: str | None) -> None:
+    arm, endpoint = shared.arm, f"onlineEndpoints/{ENDPOINT}"
+    environment = arm.call("GET", f"{endpoint}/deployments/blue").json()["properties"]["environmentId"]
+    operation = arm.call("GET", endpoint).json()["properties"]["properties"]["AzureAsyncOperationUri"]
+    metrics = "providers/Microsoft.Insights/metrics"
+    below = [endpoint, "onlineEndpoints", f"{endpoint}/deployments", f"{endpoint}/deployments/blue/skus", f"{endpoint}/{metrics}"]
+    below += ["models", "models/weights", "models/weights/versions", "models/weights/versions/1", "datastores/workspaceblobstore"]
+    paths = [
+        arm.workspace,
+        *(f"{arm.workspace}/{path}" for path in below),
+        environment,
+        operation[len(arm.emulator.arm_url) :].split("?")[0],
+    ]
+    query = "" if version is None else f"?api-version={version}"
+    for path in paths:
+        as_it_is = arm.session.get(f"{arm.emulator.arm_url}{path}{query}", timeout=30)
+        changed = arm.session.get(f"{arm.emulator.arm_url}{change(path)}{query}", timeout=30)
+        assert (as_it_is.status_code, changed.status_code) == (200, 200), path
+        # Whatever way one asks, what there is keeps its own spelling.
+        if "Insights" not in path:
+            assert changed.json() == as_it_is.json()
+    keys = arm.session.post(f"{arm.emulator.arm_url}{change(f'{arm.workspace}/{endpoint}/listKeys')}{query}", timeout=30)
+    assert keys.json()["primaryKey"] == shared.key
+
+
+def test_there_are_at_most_20_deployments_in_an_endpoint(shared: Any) -> None:
+    arm, body = shared.arm, body_of(shared, "blue")
+    settled(arm, arm.put_endpoint("crowded"))
+    shared.emulator.faults.add("deployment.put", operation={"code": "OutOfQuota", "message": "no"}, count=None)
+    for number in range(20):
+        assert arm.call("PUT", f"onlineEndpoints/crowded/deployments/one-{number}", body).status_code == 201
+    refused = arm.call("PUT", "onlineEndpoints/crowded/deployments/one-more", body)
+    shared.emulator.faults.clear()
+    assert rule(refused) == "Endpoint [crowded] has its limit of 20 deployments."
+
+
+def test_there_are_at_most_100_endpoints(shared: Any) -> None:
+    arm, there = shared.arm, len(list(shared.client.online_endpoints.list()))
+    made = [f"many-{number}" for number in range(100 - there)]
+    assert {arm.put_endpoint(name).status_code for name in made} == {201}
+    assert rule(arm.put_endpoint("many-more")) == "There are 100 endpoints, which is the limit."
+    # A list of all of them comes in pages that the client puts together.
+    assert len(list(shared.client.online_endpoints.list())) == 100
+    for name in made:
+        arm.call("DELETE", f"onlineEndpoints/{name}")
+    while len(list(shared.client.online_endpoints.list())) > there:
+        pass
+
+
+def test_keys_may_be_given_once_at_the_beginning(shared: Any) -> None:
+    given = {"primaryKey": "mine", "secondaryKey": "also-mine"}
+    settled(shared.arm, shared.arm.put_endpoint("keyed", keys=given))
+    assert shared.arm.call("GET", "onlineEndpoints/keyed").json()["properties"]["keys"] is None
+    assert shared.arm.call("POST", "onlineEndpoints/keyed/listKeys").json() == given
+    settled(shared.arm, shared.arm.put_endpoint("keyed", keys={"primaryKey": "another"}))
+    assert shared.arm.call("POST", "onlineEndpoints/keyed/listKeys").json() == given
+
+
+def settled(arm: Any, accepted: requests.Response) -> str:
+    while (status := requests_status(arm, accepted)) == "Updating":
+        pass
+    return status
+
+
+def test_what_failed_at_first_takes_no_change_and_what_failed_later_shows_what_is_in_force(shared: Any) -> None:
+    arm, failing = shared.arm, {"operation": {"code": "OutOfQuota", "message": "no"}}
+    path = f"onlineEndpoints/{ENDPOINT}/deployments/stillborn"
+    shared.emulator.faults.add("deployment.put", name="stillborn", **failing)
+    assert settled(arm, arm.call("PUT", path, body_of(shared, "blue"))) == "Failed"
+    text = "Specified deployment [stillborn] failed during initial provisioning and is in an unrecoverable state. Delete and re-create."
+    for method, body in (("PUT", body_of(shared, "blue")), ("PATCH", {"sku": {"capacity": 2}}), ("PATCH", {"tags": {"a": "b"}})):
+        assert rule(arm.call(method, path, body)) == text
+    refused = arm.put_endpoint(traffic={"blue": 90, "stillborn": 10})
+    assert rule(refused) == "Traffic cannot be sent to deployment [stillborn] because it is in Failed provisioning state."
+    assert shared.score("stillborn").status_code == 404
+    assert settled(arm, arm.call("DELETE", path)) == "Succeeded"
+
+    green, before = f"onlineEndpoints/{ENDPOINT}/deployments/green", arm.call("GET", f"onlineEndpoints/{ENDPOINT}/deployments/green").json()
+    shared.emulator.faults.add("deployment.put", name="green", **failing)
+    changed = body_of(shared, "green") | {"tags": {"new": "tag"}}
+    changed["properties"]["environmentVariables"] = {"NEW": "1"}
+    assert settled(arm, arm.call("PUT", green, changed)) == "Failed"
+    after = arm.call("GET", green).json()
+    assert after["properties"].pop("provisioningState") == "Failed"
+    for field in ("tags", "sku"):
+        assert after[field] == before[field]
+    assert after["properties"]["environmentVariables"] == before["properties"]["environmentVariables"]
+    assert shared.score("green").status_code == 200
+
+    # A delete that fails has deleted nothing.
+    shared.emulator.faults.add("deployment.delete", name="green", **failing)
+    assert settled(arm, arm.call("DELETE", green)) == "Failed"
+    assert shared.score("green").status_code == 200
+    assert settled(arm, arm.call("PUT", green, body_of(shared, "green"))) == "Succeeded"
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
+
+from aml_emulator.identity import Identity
+from aml_emulator.settings import Settings
 
 ENDPOINT, V1, V2 = "canary", [38.5, 22.0], [38.75, 22.25]
 
@@ -174,11 +181,46 @@ def test_a_keep_alive_connection_and_pipelined_requests_are_answered_in_order(do
         (b"POST /nobody/score HTTP/1.1\r\nConnection: close\r\n\r\n", b"404"),
         (b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", b"404"),
         (b"GET /%00%ff/../x HTTP/1.1\r\nConnection: close\r\n\r\n", b"404"),
+        (b"CONNECT canary:1 HTTP/1.1\r\nHost: x\r\n\r\n", b"404"),
+        (b"GET /canary/score HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", b"401"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"400"),
+        (b"POST /canary/score HTTP/1.1\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
+        (b"POST /canary/score HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nnothex\r\n", b"400"),
+        (b"POST /canary/score HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"400"),
+        (b"POST /canary/score HTTP/1.1\r\nContent-Length: " + b"9" * 40 + b"\r\n\r\n", b"400"),
     ],
 )
 def test_hostile_input_gets_a_4xx_and_the_door_stays_open(door: Any, data: bytes, status: bytes) -> None:
     assert raw(door, data).split(b" ")[1] == status
     assert door.score().status_code == 200
+
+
+def test_every_request_is_in_the_log_and_in_the_minutes_whoever_answered_it(door: Any, azure_stats: Any) -> None:
+    seen = max((one["seq"] for one in door.emulator.call("GET", "scoring-log")["requests"]), default=0)
+    key, door.key = door.key, "wrong"
+    door.score()
+    door.key = key
+    asked = [(door.score(name).headers["x-request-id"]) for name in ("blue", "purple", "broken", "slow")]
+    door.mirror(green=50)
+    while "green" not in azure_stats()["mirrored"]:
+        assert door.score().status_code == 200
+    door.mirror()
+    entries = [one for one in door.emulator.call("GET", f"scoring-log?since={seen}")["requests"] if one["endpoint"] == ENDPOINT]
+    told = [(one["deployment"], one["status"], one["model_status"], one["mirrored"]) for one in entries]
+    assert told[:5] == [
+        ("", 401, 0, False), ("blue", 200, 200, False), ("", 404, 0, False), ("broken", 424, 500, False), ("slow", 408, 0, False),
+    ]  # fmt: skip
+    assert [one["request_id"] for one in entries[1:5]] == asked
+    assert ("green", 200, 200, True) in told
+    assert all((one["method"], one["path"]) == ("POST", "/score") for one in entries if not one["mirrored"])
+    rows = door.emulator.call("GET", f"minutes?endpoint={ENDPOINT}")["minutes"]
+    counted = {(row["deployment"], row["status"], row["status_class"]): 0 for row in rows}
+    for row in rows:
+        counted[row["deployment"], row["status"], row["status_class"]] += row["requests"]
+    live = [one for one in entries if not one["mirrored"]]
+    assert sum(counted.values()) == len(live)
+    assert {("", 401, "4xx"), ("", 404, "4xx"), ("broken", 424, "4xx"), ("slow", 408, "4xx")} <= set(counted)
+    assert {name for name, _, _ in counted} == {"", "blue", "broken", "slow"}
 
 
 def test_logs_of_both_containers(door: Any) -> None:
@@ -207,3 +249,39 @@ def test_tokens_open_endpoints_that_are_set_to_tokens(door: Any) -> None:
         endpoint = endpoints.get(ENDPOINT)
         endpoint.auth_mode = "key"
         endpoints.begin_create_or_update(endpoint).result()
+
+
+def test_a_token_opens_its_own_endpoint_until_it_has_expired(door: Any, session_arm: Any) -> None:
+    emulator = door.emulator
+
+    def status(endpoint: str, token: str) -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        return requests.post(f"{emulator.scoring_url}/{endpoint}/score", json={}, headers=headers, timeout=30).status_code
+
+    tokens = {}
+    for name, mode in (("one", "AMLToken"), ("two", "AMLToken"), ("aad", "AADToken")):
+        assert session_arm.put_endpoint(f"token-{name}", authMode=mode).status_code == 201
+        if mode == "AMLToken":
+            issued = session_arm.call("POST", f"onlineEndpoints/token-{name}/token").json()
+            tokens[name] = issued["accessToken"]
+            assert issued["expiryTimeUtc"] > issued["refreshAfterTimeUtc"] > time.time()
+    tokens["aad"] = emulator.credential().get_token("https://ml.azure.com/.default").token
+    tokens["arm"] = emulator.credential().get_token("https://management.azure.com/.default").token
+    # None has a deployment, so whoever gets in is told just that.
+    for endpoint in ("one", "two", "aad"):
+        assert {name: status(f"token-{endpoint}", token) for name, token in tokens.items()} == {
+            name: 404 if name == endpoint else 401 for name in tokens
+        }
+    assert session_arm.call("POST", "onlineEndpoints/token-one/listKeys").status_code == 400
+    assert session_arm.call("POST", f"onlineEndpoints/{ENDPOINT}/token").status_code == 400
+
+
+def test_an_expired_or_altered_token_is_none() -> None:
+    identity = Identity(Settings(Path("nowhere")))
+    token = identity.issue("https://ml.azure.com")
+    assert identity.is_scoring_token(token, "https://ml.azure.com")
+    assert not identity.is_scoring_token(identity.issue("https://ml.azure.com", lifetime=-1), "https://ml.azure.com")
+    assert not identity.is_scoring_token(Identity(Settings(Path("nowhere"))).issue("https://ml.azure.com"), "https://ml.azure.com")
+    head, _, signature = token.split(".")
+    claims = base64.urlsafe_b64encode(json.dumps({"aud": "https://ml.azure.com", "exp": 2**40}).encode()).decode().rstrip("=")
+    assert not identity.is_scoring_token(f"{head}.{claims}.{signature}", "https://ml.azure.com")
