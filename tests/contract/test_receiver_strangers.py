@@ -10,7 +10,8 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -221,7 +222,8 @@ class Awaited(Runs):
         self.asked: list[str] = []
         self.refusal: Exception | None = None
 
-    async def _create(self, deployment: str, said: Mapping[str, object], key: str, name: str, tags: Sequence[str]) -> str:
+    async def _create(self, *asked: Any, **_: Any) -> str:
+        key = str(asked[2])
         self.asked.append(key)
         await self.taken.wait()
         if self.refusal:
