@@ -11,7 +11,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from tasks.guarding import endpoints_held, go_on_after_freeze, make_safe
+from tasks.guarding import endpoints_held, go_on_after_freeze, go_on_without_holder, make_safe
 
 
 @flow(name="guard", retries=0, persist_result=False)
@@ -19,5 +19,6 @@ def guard() -> State[Any]:
     """Bring every endpoint whose rollout was cancelled, never answered or deleted to a safe state."""
     results = [make_safe(holder) for holder in endpoints_held()]
     results += [(True, f"{name}: goes on, its freeze is over.") for name in go_on_after_freeze()]
+    results += [(True, f"{name}: goes on, its endpoint is free.") for name in go_on_without_holder()]
     told = "\n".join(text for _, text in results if text) or "Every held endpoint has a rollout that looks after it."
     return Completed(message=told) if all(fine for fine, _ in results) else Failed(message=told)
