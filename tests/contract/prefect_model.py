@@ -61,7 +61,8 @@ class Process:
     def kill(self) -> None:
         """kill -9, between two steps."""
         self.killed = True
-        self.step()
+        if not self.over:
+            self.step()
 
     def pause(self) -> None:
         """Called in the thread, before each of its steps."""

@@ -8,6 +8,7 @@ import logging
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -298,7 +299,7 @@ def name_of_this_process(world: World) -> str:
 EVENTS = {"step": 60, "work": 12, "approve": 8, "push": 4, "deliver": 6, "watch": 3, "crash": 3, "retry": 4}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(("supersede", "queue")), st.integers(0, 2**32), st.integers(50, 400))
 def test_no_interleaving_gives_two_writers_and_the_head_of_the_branch_is_what_is_live_in_the_end(
     policy: str, seed: int, length: int
@@ -322,3 +323,107 @@ def test_no_interleaving_gives_two_writers_and_the_head_of_the_branch_is_what_is
         world.deliver()
         world.finish_processes()
         assert len(world.prefect.runs) == runs, "and nothing more is started"
+
+
+# --- The moments that matter, one by one ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World("supersede")
+    with at_work(made):
+        yield made
+
+
+def running(world: World, order: str, kind: StateType = StateType.RUNNING) -> Holder:
+    """A run of this order at work, as it would hold the endpoint."""
+    world.prefect.create(f"key of {order}", {"order": order}, ["endpoint:e", f"order:{order}"])
+    run = world.prefect.runs[world.prefect.keys[f"key of {order}"]]
+    world.prefect.put(run, kind, kind.value)
+    return Holder("e", str(run.id), order, "m", token=f"token of {order}")
+
+
+def test_an_order_that_is_outdated_asks_nobody_to_give_way(world: World) -> None:
+    newer, older = prefect_db.take_lock(running(world, "b")), running(world, "a")
+    with pytest.raises(Outdated, match="moved on"):
+        lock.take_endpoint(older, "supersede", lambda: "moved on")
+    assert prefect_history.asked_to_give_way(newer.run) == ""
+    assert prefect_db.held_by("e") == newer
+
+
+def test_an_order_that_became_outdated_while_it_took_the_endpoint_gives_it_up_again(world: World) -> None:
+    said = iter(("", "a newer one has come and gone"))
+    with pytest.raises(Outdated, match="come and gone"):
+        lock.take_endpoint(running(world, "a"), "supersede", lambda: next(said))
+    assert prefect_db.held_by("e") is None
+
+
+def test_of_two_who_take_over_from_a_dead_holder_the_second_looks_again_and_asks_the_first(world: World) -> None:
+    dead = prefect_db.take_lock(running(world, "a", StateType.CRASHED))
+    first, second = running(world, "b"), running(world, "c")
+    quicker = iter((lambda: prefect_db.hand_over(dead, first),))
+
+    def outdated() -> str:
+        # Between the second's look and its hand-over.
+        next(quicker, lambda: None)()
+        return ""
+
+    world.begin(second.run, lambda: lock.take_endpoint(second, "supersede", outdated) and None)
+    process = world.processes[second.run]
+    while not process.over:
+        process.step()
+    assert prefect_db.held_by("e") == replace(first, term=first.token)
+    assert prefect_history.asked_to_give_way(first.run) == "c"
+    assert world.prefect.runs[UUID(second.run)].state.type == StateType.PAUSED
+
+
+@pytest.mark.parametrize("holder", ["free", "dead", "alive"])
+def test_who_waits_for_an_endpoint_that_nobody_alive_holds_is_woken(world: World, holder: str) -> None:
+    waiting = running(world, "b", StateType.PAUSED)
+    prefect_db.mark_waiting(waiting.run, "e", waiting=True)
+    if holder != "free":
+        prefect_db.take_lock(running(world, "a", StateType.CRASHED if holder == "dead" else StateType.RUNNING))
+    assert len(prefect_db.wake_forgotten()) == (holder != "alive")
+    assert (prefect_db.run_state(waiting.run).type == "PAUSED") == (holder == "alive")
+
+
+def test_an_endpoint_given_up_while_its_waiter_is_marked_is_taken_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, wanted = prefect_db.take_lock(running(world, "a")), running(world, "b")
+    mark = prefect_db.mark_waiting
+
+    def marked(run: str, endpoint: str, *, waiting: bool) -> None:
+        prefect_db.release_lock(held)
+        mark(run, endpoint, waiting=waiting)
+
+    monkeypatch.setattr(prefect_db, "mark_waiting", marked)
+    assert lock.take_endpoint(wanted, "queue").run == wanted.run
+    assert "waiting" not in world.prefect.runs[UUID(wanted.run)].tags
+
+
+def test_traffic_left_behind_by_a_run_whose_lock_is_gone_is_put_back_first(world: World) -> None:
+    former = running(world, "a", StateType.FAILED)
+    world.live, world.canary, world.writer, world.stable = "x", "a", former.run, "x"
+    lock.take_endpoint(running(world, "b"), "supersede")
+    assert (world.live, world.canary) == ("x", "")
+
+
+def test_a_lock_is_given_up_by_the_process_that_holds_it_and_by_no_earlier_one(world: World) -> None:
+    first = prefect_db.take_lock(running(world, "a"))
+    second = prefect_db.take_lock(replace(first, token="another process"))
+    prefect_db.release_lock(first)
+    assert prefect_db.held_by("e") == second
+    prefect_db.release_lock(second)
+    assert prefect_db.held_by("e") is None
+
+
+def test_a_holder_that_was_answered_while_it_was_asked_to_give_way_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = prefect_db.take_lock(running(world, "a", StateType.PAUSED))
+    run = world.prefect.runs[UUID(other.run)]
+    cancel = world.prefect.set_flow_run_state
+
+    def answered_first(which: UUID, state: Any) -> None:
+        world.prefect.put(run, StateType.RUNNING, "Running")
+        cancel(which, state)
+
+    monkeypatch.setattr(world.prefect, "set_flow_run_state", answered_first)
+    assert lock.supersede(other, running(world, "b")) is False
