@@ -11,6 +11,7 @@
         * JudgedBad        the canary is worse than stable under live traffic
         * RolloutRejected  a person said no
         * Superseded       a newer commit takes the rollout's place
+        * Outdated         the branch wants something else by now, and nothing was done
 
 Whether a failure is Transient or Permanent is decided where the world is touched (`gateways`); one retry
 policy (`tasks.retry`) obeys. Original errors are chained as causes, so that a reader of the log finds them.
@@ -69,6 +70,12 @@ class Superseded(Permanent):
     """A newer commit takes the place of this rollout."""
 
     state = "Superseded"
+
+
+class Outdated(Permanent):
+    """The branch wants something else of the endpoint by now; this rollout has done nothing."""
+
+    state = "Outdated"
 
 
 class ManifestRefused(Permanent):

@@ -5,15 +5,15 @@ next step is, `aml_canary.domain.planner` decides; what a step does, `tasks.carr
 `aml-canary run PATH`. May import prefect, `tasks` and `aml_canary.domain`.
 """
 
+from functools import partial
 from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
-from aml_canary.domain.following import OUTDATED
 from aml_canary.domain.steps import label
-from aml_canary.errors import AmlCanaryError, JudgedBad, RolloutRejected, Superseded
+from aml_canary.errors import AmlCanaryError, JudgedBad, Outdated, RolloutRejected, Superseded
 from tasks.ask import ask_before, insist_on_progress
 from tasks.carrying_out import carry_out
 from tasks.ending import finish, give_up, hold_or_roll_back
@@ -33,10 +33,10 @@ def canary(repository: str, commit: str, manifest: str, following: bool = False)
         following: The branch is followed: do nothing where it has moved on to something else. Sync says so; by hand, a commit is a commit.
     """
     order = read_order(repository, commit, manifest)
-    holder = holder_of(order)
-    if following and (why := overtaken(order, holder)):
-        return Completed(name=OUTDATED, message=why)
-    holder = take_endpoint(holder, order.manifest.rollout.on_new_commit)
+    try:
+        holder = take_endpoint(holder_of(order), order.manifest.rollout.on_new_commit, partial(overtaken, order) if following else str)
+    except Outdated as why:
+        return Completed(name=why.state, message=str(why))
     done: list[str] = []
     try:
         order = quickest(order, holder) if following else order

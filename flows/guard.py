@@ -11,7 +11,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from tasks.guarding import endpoints_held, look_after, wake_sleepers
+from tasks.guarding import endpoints_held, go_on_without_holder, look_after, wake_sleepers
 
 
 @flow(name="guard", retries=0, persist_result=False)
@@ -19,6 +19,7 @@ def guard() -> State[Any]:
     """Judge every canary that nobody watches, and make every endpoint safe whose rollout was given up or is dead."""
     results = [look_after(holder) for holder in endpoints_held()]
     results += [(True, f"{name} goes on: its freeze or rest is over.") for name in wake_sleepers()]
+    results += [(True, f"{name} goes on: its endpoint is free.") for name in go_on_without_holder()]
     told = (
         "\n".join(text for _, text in results if text) or "Every held endpoint has a rollout that looks after it, or a canary that is fine."
     )

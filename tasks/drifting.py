@@ -36,7 +36,7 @@ def drifted(order: Order, live: Observed, left: Sequence[Step], told: str) -> st
 def _put_back(order: Order, live: Observed, weights: dict[str, int]) -> str:
     """One PUT, while no rollout holds the endpoint."""
     holder = Holder(order.endpoint, str(flow_run.id), order.commit, order.manifest.path)
-    if prefect_db.take_lock(holder) is not None:
+    if prefect_db.take_lock(holder).run != holder.run:
         return "A rollout has just taken the endpoint, so nothing was put back."
     try:
         facts = replace(live.facts, step="healed", since=now(), traffic=weights)

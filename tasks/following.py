@@ -11,12 +11,12 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
-from aml_canary.domain.following import Quarantined, is_return, is_warm
+from aml_canary.domain.following import Quarantined, is_return, is_warm, newer_than
 from aml_canary.domain.freeze import Window, frozen_until
 from aml_canary.domain.manifest_reader import discover
 from aml_canary.domain.order import Order, as_rollback
 from aml_canary.errors import ManifestRefused
-from aml_canary.gateways import azureml, prefect_db, prefect_history
+from aml_canary.gateways import azureml, prefect_history
 from aml_canary.gateways.git import GitTree, mirror_of
 from aml_canary.gateways.prefect_db import Holder
 from aml_canary.settings import settings
@@ -28,15 +28,11 @@ _LONGEST_OVERSLEEP = timedelta(days=14)
 
 
 @retried("compare-with-branch")
-def overtaken(order: Order, holder: Holder) -> str:
+def overtaken(order: Order) -> str:
     """Why the branch wants nothing of this rollout any more, as a sentence; empty where it does.
 
-    A rollout that holds its endpoint already is not asked: it gives way when the newer one comes. A branch whose manifest cannot be read
-    wants nothing else yet.
+    A branch whose manifest cannot be read wants what was last started from it.
     """
-    held = prefect_db.held_by(order.endpoint)
-    if held is not None and held.run == holder.run:
-        return ""
     mirror, branch = mirror_of(order.repository), settings().branch
     head = mirror.resolve(branch)
     if head == order.commit:
@@ -46,7 +42,8 @@ def overtaken(order: Order, holder: Holder) -> str:
     try:
         newest = read_order.fn(order.repository, head, order.manifest.path)
     except ManifestRefused:
-        return ""
+        newer = newer_than(prefect_history.rollouts_of(order.endpoint), str(flow_run.id), order.digest)
+        return f"Flow run {newer.name} is newer and wants something else of {order.endpoint}. Nothing was done." if newer else ""
     return (
         ""
         if newest.digest == order.digest

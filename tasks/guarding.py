@@ -29,6 +29,12 @@ def wake_sleepers() -> tuple[str, ...]:
     return prefect_history.wake(datetime.now(UTC))
 
 
+@retried("wake-forgotten")
+def go_on_without_holder() -> tuple[str, ...]:
+    """Resume the rollouts that wait for an endpoint which nobody alive holds; their names."""
+    return prefect_db.wake_forgotten()
+
+
 @retried("find-held-endpoints")
 def endpoints_held() -> tuple[Holder, ...]:
     """Every endpoint that a rollout holds."""

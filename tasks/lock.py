@@ -3,6 +3,7 @@
 May import prefect, `aml_canary.domain`, `aml_canary.gateways` and the other tasks. `take_endpoint` may suspend, so it is called from a flow.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NoReturn
 from uuid import uuid4
@@ -13,14 +14,16 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
 from aml_canary.domain.order import Order
-from aml_canary.errors import EndpointBusy, Superseded
-from aml_canary.gateways import prefect_db, prefect_history
+from aml_canary.errors import EndpointBusy, Outdated, Superseded, Transient
+from aml_canary.gateways import azureml, prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
 from aml_canary.gateways.prefect_history import ORDER_TAG
 from tasks.retry import retried
 from tasks.stages import roll_back
 
 _LONGEST_QUEUE_SECONDS = 14 * 24 * 3600
+# Kept with a run, for as long as it holds its endpoint: there was room for it, and it was still wanted.
+_BEGUN = "begun-"
 
 
 def holder_of(order: Order) -> Holder:
@@ -36,41 +39,103 @@ def holder_for_teardown(endpoint: str) -> Holder:
     return Holder(endpoint, str(flow_run.id), "", "teardown", token=uuid4().hex[:12])
 
 
-def take_endpoint(wanted: Holder, on_busy: str) -> Holder:
+def take_endpoint(wanted: Holder, on_busy: str, outdated: Callable[[], str] = str) -> Holder:
     """Hold the endpoint for this run.
 
     A rollout that is alive keeps it: `on_busy` "reject" raises EndpointBusy, "queue" suspends this run until the endpoint is free, "supersede"
     has a rollout of another commit give way first. From a rollout that is not alive it is taken: of the same commit to go on where it was,
     of another after its traffic was put back.
+
+    `outdated` says why nobody wants this run any more, or nothing. It is asked when it is known whose place would be taken, so that an
+    older order never takes a newer one's; and again once the endpoint is held, because a newer one may have come and gone meanwhile.
+    Raises Outdated, and then nothing is held.
     """
-    other = try_lock(wanted)
-    if other is not None and on_busy == "supersede" and other.commit not in ("", wanted.commit):
-        supersede(other, wanted)
-    if other is not None and prefect_db.run_state(other.run).alive:
-        _wait_or_refuse(wanted, other, on_busy)
+    held, begun = None, False
+    while held is None:
+        other = seen(wanted)
+        begun = other is not None and other.run == wanted.run and prefect_db.kept(wanted.run, _BEGUN + other.term) is not None
+        if not begun and (why := outdated()):
+            _stand_back(other, wanted, why)
+        held = _take(wanted, other, on_busy)
     prefect_db.mark_waiting(wanted.run, wanted.endpoint, waiting=False)
-    if other is None:
-        held = prefect_db.held_by(wanted.endpoint)
-        return wanted if held is None else replace(held, token=wanted.token)
+    if not begun:
+        _make_room(held)
+        if why := outdated():
+            _stand_back(held, wanted, why)
+        prefect_db.keep(wanted.run, _BEGUN + held.term, True)
+    return held
+
+
+def _stand_back(holder: Holder | None, wanted: Holder, why: str) -> NoReturn:
+    prefect_db.mark_waiting(wanted.run, wanted.endpoint, waiting=False)
+    if holder is not None and holder.run == wanted.run:
+        _make_room(holder)
+        release_endpoint(holder)
+    raise Outdated(why)
+
+
+def _take(wanted: Holder, other: Holder | None, on_busy: str) -> Holder | None:
+    """Take the endpoint from `other`, or free; None where it changed hands meanwhile, so that all has to be looked at again."""
+    if other is None or other.run == wanted.run:
+        held = try_lock(wanted)
+        return held if held.run == wanted.run else None
+    if prefect_db.run_state(other.run).alive:
+        yields = on_busy == "supersede" and other.commit not in ("", wanted.commit)
+        if not (yields and supersede(other, wanted)):
+            _wait_or_refuse(wanted, other, on_busy)
+            return None
     if (other.commit, other.manifest) == (wanted.commit, wanted.manifest):
-        wanted = replace(wanted, predecessors=tuple(sorted(other.runs)))
+        wanted = replace(wanted, predecessors=tuple(sorted(other.runs - {wanted.run} - set(other.displaced))), displaced=other.displaced)
     else:
-        get_run_logger().info("Taking over from flow run %s, which is not alive. %s", other.run, roll_back(other.endpoint, other))
-    hand_over(other, wanted)
-    return wanted
+        wanted = replace(wanted, displaced=tuple(sorted(other.runs - {wanted.run})))
+    held = hand_over(other, wanted)
+    return held if held.run == wanted.run else None
 
 
-def _wait_or_refuse(wanted: Holder, other: Holder, on_busy: str) -> NoReturn:
-    state = prefect_db.run_state(other.run)
+def _wait_or_refuse(wanted: Holder, other: Holder, on_busy: str) -> None:
+    """Returns where the other has given the endpoint up meanwhile."""
     if on_busy == "reject":
+        state = prefect_db.run_state(other.run)
         raise EndpointBusy(
             f"Endpoint {wanted.endpoint} is held by flow run {other.run} ({state.name}, commit {other.commit[:12]}). "
             "Retry when it has ended, or cancel it first; rollout.on_new_commit: queue waits instead."
         )
+    # From now on whoever gives the endpoint up wakes this run; who did it before the mark was seen is noticed here.
     prefect_db.mark_waiting(wanted.run, wanted.endpoint, waiting=True)
+    now = seen(wanted)
+    if now is None or now.run != other.run:
+        return
     get_run_logger().info("Waiting until flow run %s gives up endpoint %s.", other.run, wanted.endpoint)
+    # In the moment before the suspension it may still be given up; then the guard wakes this run.
     suspend_flow_run(key=f"queue-{uuid4().hex[:6]}", timeout=_LONGEST_QUEUE_SECONDS)
-    raise AssertionError("a suspended run starts from its first line when it is resumed")
+
+
+def _make_room(held: Holder) -> None:
+    """Whoever had the endpoint before is at an end, and what another commit's rollout shifted is put back."""
+    wait_for_end(held.predecessors + held.displaced)
+    unfinished = (*held.displaced, *left_behind(held))
+    if unfinished:
+        others = replace(held, run=unfinished[0], predecessors=unfinished[1:], displaced=())
+        get_run_logger().info(
+            "Taking over from flow run %s, which is not alive. %s", ", ".join(unfinished), roll_back(held.endpoint, others)
+        )
+
+
+@retried("look-until-ended")
+def wait_for_end(runs: Sequence[str]) -> None:
+    """Wait until none of the runs is at work: one of which somebody pressed Retry at this very moment stops before its next step."""
+    for run in runs:
+        if prefect_db.run_state(run).type in ("RUNNING", "CANCELLING"):
+            raise Transient(f"Flow run {run} was retried while its endpoint was taken over. It stops before its next step.")
+
+
+@retried("look-for-unfinished")
+def left_behind(held: Holder) -> tuple[str, ...]:
+    """The run that wrote to the endpoint last, where it was neither promoted nor held the endpoint to its end: its lock was removed."""
+    writer = azureml.glance(held.endpoint).facts.run
+    if not writer or writer in held.runs or prefect_db.run_state(writer).type in ("COMPLETED", "GONE"):
+        return ()
+    return (writer,)
 
 
 def give_way(holder: Holder) -> None:
@@ -92,22 +157,30 @@ def give_way(holder: Holder) -> None:
 
 
 @retried("supersede")
-def supersede(other: Holder, by: Holder) -> None:
-    """Have another commit's rollout give way: at once where it waits for an answer, before its next step where it is at work."""
-    if prefect_db.run_state(other.run).alive:
-        prefect_history.ask_to_give_way(other.run, by.commit)
+def supersede(other: Holder, by: Holder) -> bool:
+    """Have another commit's rollout give way: at once where it waits for an answer, before its next step where it is at work.
+
+    Whether it is at an end.
+    """
+    return not prefect_db.run_state(other.run).alive or prefect_history.ask_to_give_way(other.run, by.commit)
+
+
+@retried("look-at-endpoint-lock")
+def seen(wanted: Holder) -> Holder | None:
+    """Who holds the endpoint now."""
+    return prefect_db.held_by(wanted.endpoint)
 
 
 @retried("take-endpoint")
-def try_lock(wanted: Holder) -> Holder | None:
-    """Take the endpoint if it is free; otherwise who holds it."""
+def try_lock(wanted: Holder) -> Holder:
+    """Take the endpoint if it is free. Who holds it then."""
     return prefect_db.take_lock(wanted)
 
 
 @retried("hand-over-endpoint")
-def hand_over(dead: Holder, wanted: Holder) -> None:
-    """Take the endpoint from a run that is not alive."""
-    prefect_db.hand_over(dead, wanted)
+def hand_over(dead: Holder, wanted: Holder) -> Holder:
+    """Take the endpoint from a run that is not alive. Who holds it then."""
+    return prefect_db.hand_over(dead, wanted)
 
 
 @retried("release-endpoint")

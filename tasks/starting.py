@@ -76,16 +76,22 @@ def start_if_different(order: Order) -> tuple[bool, bool, str]:
 def start(order: Order) -> tuple[bool, bool, str]:
     """Compare, and start the rollout where one is wanted. Waits for nothing, so that one endpoint never holds up another."""
     history = prefect_history.rollouts_of(order.endpoint)
-    live = taken_over(azureml.glance(order.endpoint), history)
+    there = azureml.glance(order.endpoint)
+    live = taken_over(there, history)
     if live.busy and not any(past.alive for past in history):
         return False, True, f"{order.endpoint}: Azure is at work on it; it is compared the next time."
     left = what_is_left(order, live).plan.steps
-    verdict = decide(order.endpoint, order.digest, history, left, prefect_history.quarantine_of(order.endpoint), order.commit)
+    bad = prefect_history.quarantine_of(order.endpoint)
+    verdict = decide(
+        order.endpoint, order.digest, history, left, bad, order.commit, writer=live.facts.run, unfinished=live.traffic != there.traffic
+    )
     if verdict.do == "start":
         run = start_rollout(order, following=True, key=verdict.key)
         first = f", from {label(left[0])} on" if left else ""
         return False, True, f"{order.endpoint}: flow run {run.name} brings it to the commit{first}."
     if verdict.do == "drifted":
+        if prefect_history.rollouts_of(order.endpoint) != history:
+            return False, True, f"{order.endpoint}: a rollout went on while it was looked at; it is compared the next time."
         return False, True, drifted(order, live, left, verdict.told)
     return verdict.settled, True, verdict.told
 

@@ -14,17 +14,23 @@ from aml_canary.domain.steps import Scale, Step
 
 # A run that ends so has found that it has nothing to say about the endpoint.
 OUTDATED = "Outdated"
+# A run that ends so has given way to another, which may have been outdated itself by then.
+SUPERSEDED = "Superseded"
 
 
 @dataclass(frozen=True)
 class Past:
-    """A rollout of the endpoint, running or ended: the flow run, the digest of its order, and Prefect's name for its state."""
+    """A rollout of the endpoint, running or ended: the flow run, the digest of its order, and Prefect's name for its state.
+
+    One that has not `begun` has not looked at the branch yet.
+    """
 
     run: str
     name: str
     order: str
     state: str
     alive: bool
+    begun: bool = True
 
     @property
     def promoted(self) -> bool:
@@ -56,13 +62,23 @@ class Verdict:
 
 
 def decide(
-    endpoint: str, order: str, history: Sequence[Past], left: Sequence[Step], quarantine: Mapping[str, Quarantined], commit: str = ""
+    endpoint: str,
+    order: str,
+    history: Sequence[Past],
+    left: Sequence[Step],
+    quarantine: Mapping[str, Quarantined],
+    commit: str = "",
+    *,
+    writer: str = "",
+    unfinished: bool = False,
 ) -> Verdict:
     """What to do about an endpoint whose order at the branch's head has the digest `order`.
 
-    `history` are the endpoint's rollouts, newest first; `left` the steps from the live endpoint to the order.
+    `history` are the endpoint's rollouts, newest first; `left` the steps from the live endpoint to the order; `writer` is the run that
+    wrote to the endpoint last. `unfinished`: first its traffic has to go back to stable (`taken_over`).
     """
-    acted = [past for past in history if past.state != OUTDATED]
+    # One that has not begun and wants something else finds itself outdated by itself: it takes nobody's place.
+    acted = [past for past in history if past.state != OUTDATED and (past.begun or not past.alive or past.order == order)]
     newest = acted[0] if acted else None
     at = f" {commit[:12]}" if commit else ""
     # After the newest of all: one that found itself outdated did nothing, and must not be found again under the same key.
@@ -71,7 +87,7 @@ def decide(
         if newest.order != order:
             return start
         return Verdict("nothing", f"{endpoint}: flow run {newest.name} is at it ({newest.state}).")
-    if not left:
+    if not left and not unfinished:
         return Verdict("nothing", f"{endpoint} is as the manifest says.", settled=True)
     bad = quarantine.get(order)
     if bad is not None and not bad.lifted:
@@ -80,7 +96,7 @@ def decide(
             f"{endpoint}: commit{at} is in quarantine, because commit {bad.commit[:12]} wanted the same and {bad.why} "
             f"Change the manifest or its files, or lift it with `aml-canary unquarantine {endpoint}`.",
         )
-    if newest is None or newest.order != order:
+    if newest is None or newest.order != order or newest.state == SUPERSEDED:
         return start
     if bad is not None and bad.run == newest.run:
         return Verdict("start", "", f"{endpoint}:{order}:lifted:{newest.run}:after:{history[0].run}")
@@ -90,6 +106,9 @@ def decide(
             f"{endpoint} differs from commit{at}, but that had its rollout: flow run {newest.name} ended as {newest.state}. "
             "Retry that run, or push a commit.",
         )
+    if any(past.run == writer and past.order != order for past in history):
+        # An older rollout that somebody retried.
+        return start
     if all(isinstance(step, Scale) for step in left):
         told = f"{endpoint} is as the manifest says but for instance counts, which an autoscaler may have changed."
         return Verdict("nothing", told, settled=True)
@@ -112,6 +131,12 @@ def is_return(history: Sequence[Past], run: str, order: str) -> bool:
     """Whether the flow run goes back to what was promoted before and has been replaced since: a rollback by way of git."""
     older = [past for past in history[_index(history, run) + 1 :] if past.state != OUTDATED]
     return bool(older) and older[0].order != order and any(past.order == order and past.promoted for past in older)
+
+
+def newer_than(history: Sequence[Past], run: str, order: str) -> Past | None:
+    """The newest rollout of something else that was started after the flow run and has not found itself outdated."""
+    after = history[: max(0, _index(history, run))]
+    return next((past for past in after if past.order != order and past.state != OUTDATED), None)
 
 
 def is_warm(order: Order, live: Observed) -> bool:

@@ -8,21 +8,22 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import VariableCreate, VariableUpdate
+from prefect.client.schemas.actions import VariableCreate
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun, StateType, Variable
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 
-from aml_canary.errors import EndpointBusy, Transient
+from aml_canary.errors import Transient
 
 LOCK_PREFIX: Final = "aml-canary-lock-"
 LOCK_TAG: Final = "aml-canary-lock"
+WAITING_TAG: Final = "waiting"
 _DEAD: Final = {StateType.COMPLETED, StateType.CANCELLED, StateType.FAILED, StateType.CRASHED}
 # Prefect's own words when nobody answered a gate in time; it runs no hook then, so the words are all there is.
 _NEVER_ANSWERED: Final = "never resumed"
@@ -30,9 +31,10 @@ _NEVER_ANSWERED: Final = "never resumed"
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds an endpoint: the rollout's flow run, and the runs of the same commit it took over from.
+    """Who holds an endpoint: the rollout's flow run, the runs of the same commit it took over from, and those of others it displaced.
 
-    `token` is another for each process that carries out the run, so that two of them notice each other.
+    `token` is another for each process that carries out the run, so that two of them notice each other; `term` is one for as long as the
+    run holds the endpoint.
     """
 
     endpoint: str
@@ -41,12 +43,14 @@ class Holder:
     manifest: str
     repository: str = ""
     predecessors: tuple[str, ...] = ()
+    displaced: tuple[str, ...] = ()
     token: str = ""
+    term: str = ""
 
     @property
     def runs(self) -> frozenset[str]:
-        """Every run whose writes on the endpoint belong to this rollout."""
-        return frozenset({self.run, *self.predecessors})
+        """Every run whose writes on the endpoint this rollout answers for: it goes on with them, or puts them back."""
+        return frozenset({self.run, *self.predecessors, *self.displaced})
 
 
 @dataclass(frozen=True)
@@ -86,24 +90,31 @@ def lock_name(endpoint: str) -> str:
     return LOCK_PREFIX + re.sub(r"[^a-z0-9-]", "-", endpoint.lower())
 
 
-def take_lock(wanted: Holder) -> Holder | None:
-    """Take the endpoint, atomically. None: taken. Otherwise the present holder.
+def take_lock(wanted: Holder) -> Holder:
+    """Take the endpoint, atomically. Who holds it now: this run, or another, which had it already.
 
     A run that holds it already takes it anew, with another token: whoever carried out this run before notices.
     """
+    wanted = replace(wanted, term=wanted.token)
     with prefect_client() as client:
-        value = {**asdict(wanted), "predecessors": list(wanted.predecessors)}
         try:
-            client.create_variable(VariableCreate(name=lock_name(wanted.endpoint), value=value, tags=[LOCK_TAG]))
+            client.create_variable(VariableCreate(name=lock_name(wanted.endpoint), value=_value(wanted), tags=[LOCK_TAG]))
         except ObjectAlreadyExists:
-            held = _holder(client.read_variable_by_name(lock_name(wanted.endpoint)))
-            if held is None:
+            variable = client.read_variable_by_name(lock_name(wanted.endpoint))
+            held = _holder(variable)
+            if variable is None or held is None:
                 raise Transient(f"The lock of {wanted.endpoint} was released at this moment; trying again takes it.") from None
             if held.run != wanted.run:
                 return held
-            again = {**value, "predecessors": list(held.predecessors)}
-            client.update_variable(VariableUpdate(name=lock_name(wanted.endpoint), value=again))
-        return None
+            again = replace(wanted, predecessors=held.predecessors, displaced=held.displaced, term=held.term)
+            try:
+                # By id, here and below: since it was read, somebody may have put a new lock of the same name in its place.
+                client.request("PATCH", "/variables/{id}", path_params={"id": variable.id}, json={"value": _value(again)})
+            except PrefectHTTPStatusError as error:
+                _raise_unless(error, 404)
+                raise Transient(f"The lock of {wanted.endpoint} was taken at this moment; trying again tells by whom.") from error
+            return again
+        return wanted
 
 
 def held_by(endpoint: str) -> Holder | None:
@@ -121,12 +132,11 @@ def holders() -> tuple[Holder, ...]:
 
 
 def release_lock(holder: Holder, *, wake: bool = True) -> None:
-    """Give the endpoint up, if this holder still has it, and wake the rollouts that wait for it."""
+    """Give the endpoint up, if the lock is still exactly this holder's, token and all, and wake the rollouts that wait for it."""
     with prefect_client() as client:
         variable = client.read_variable_by_name(lock_name(holder.endpoint))
         present = _holder(variable)
-        if variable is not None and present is not None and present.run == holder.run:
-            # By id: between reading and deleting, somebody may have put a new lock of the same name in its place.
+        if variable is not None and present is not None and (present.run, present.token) == (holder.run, holder.token):
             try:
                 client.request("DELETE", "/variables/{id}", path_params={"id": variable.id})
             except PrefectHTTPStatusError as error:
@@ -135,12 +145,10 @@ def release_lock(holder: Holder, *, wake: bool = True) -> None:
         wake_waiting(holder.endpoint)
 
 
-def hand_over(dead: Holder, wanted: Holder) -> None:
-    """Take the endpoint from a run that is not alive. Raises EndpointBusy where somebody else was quicker."""
+def hand_over(dead: Holder, wanted: Holder) -> Holder:
+    """Take the endpoint from a run that is not alive. Who holds it now, which is another where somebody was quicker."""
     release_lock(dead, wake=False)
-    other = take_lock(wanted)
-    if other is not None:
-        raise EndpointBusy(f"Endpoint {wanted.endpoint} was taken by flow run {other.run} (commit {other.commit[:12]}) a moment ago.")
+    return take_lock(wanted)
 
 
 def run_state(run: str) -> RunState:
@@ -164,14 +172,15 @@ def name_run(run: str, name: str, *added: str) -> None:
 
 def waiting_tag(endpoint: str) -> str:
     """Marks a run that is suspended until the endpoint is free."""
-    return f"waiting-for:{endpoint}"
+    return f"{WAITING_TAG}-for:{endpoint}"
 
 
 def mark_waiting(run: str, endpoint: str, *, waiting: bool) -> None:
-    """Put the waiting tag on a run, or take it off."""
+    """Put the waiting tags on a run, or take them off."""
+    ours = {WAITING_TAG, waiting_tag(endpoint)}
     with prefect_client() as client:
         tags = set(client.read_flow_run(UUID(run)).tags)
-        wanted = tags | {waiting_tag(endpoint)} if waiting else tags - {waiting_tag(endpoint)}
+        wanted = tags | ours if waiting else tags - ours
         if wanted != tags:
             client.update_flow_run(UUID(run), tags=sorted(wanted))
 
@@ -179,15 +188,32 @@ def mark_waiting(run: str, endpoint: str, *, waiting: bool) -> None:
 def wake_waiting(endpoint: str) -> tuple[str, ...]:
     """Resume every run that waits for the endpoint; whoever takes the lock first goes on, the others wait again."""
     with prefect_client() as client:
-        for run in (waiting := _waiting(client, endpoint)):
+        for run in (waiting := _waiting(client, waiting_tag(endpoint))):
             client.resume_flow_run(run.id)
         return tuple(str(run.id) for run in waiting)
 
 
-def _waiting(client: SyncPrefectClient, endpoint: str) -> list[FlowRun]:
+def wake_forgotten() -> tuple[str, ...]:
+    """Resume the runs that wait for an endpoint which is free, or whose holder will do nothing by itself any more; their names.
+
+    The endpoint may have been given up in the moment between a run's last look and its suspension, and who fails or dies wakes nobody.
+    """
+    with prefect_client() as client:
+        waiting = _waiting(client, WAITING_TAG)
+        woken = []
+        for run in waiting:
+            endpoints = [tag.removeprefix(waiting_tag("")) for tag in run.tags if tag.startswith(waiting_tag(""))]
+            holders = [held_by(endpoint) for endpoint in endpoints]
+            if any(holder is None or not run_state(holder.run).alive for holder in holders):
+                client.resume_flow_run(run.id)
+                woken.append(run.name)
+    return tuple(woken)
+
+
+def _waiting(client: SyncPrefectClient, tag: str) -> list[FlowRun]:
     return client.read_flow_runs(
         flow_run_filter=FlowRunFilter(
-            tags=FlowRunFilterTags(all_=[waiting_tag(endpoint)]),
+            tags=FlowRunFilterTags(all_=[tag]),
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED])),
         )
     )
@@ -224,6 +250,10 @@ def _raise_unless(error: PrefectHTTPStatusError, expected: int) -> None:
         raise error
 
 
+def _value(holder: Holder) -> dict[str, Any]:
+    return {**asdict(holder), "predecessors": list(holder.predecessors), "displaced": list(holder.displaced)}
+
+
 def _holder(variable: Variable | None) -> Holder | None:
     if variable is None or not isinstance(variable.value, dict):
         return None
@@ -235,5 +265,7 @@ def _holder(variable: Variable | None) -> Holder | None:
         manifest=str(value.get("manifest", "")),
         repository=str(value.get("repository", "")),
         token=str(value.get("token", "")),
+        term=str(value.get("term", "")),
         predecessors=tuple(str(run) for run in value.get("predecessors") or ()),
+        displaced=tuple(str(run) for run in value.get("displaced") or ()),
     )

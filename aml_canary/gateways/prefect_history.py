@@ -50,7 +50,8 @@ def _past(run: FlowRun) -> Past | None:
     if order is None:
         return None
     state = run.state
-    return Past(str(run.id), run.name, order, (state.name if state else None) or "Pending", state is None or not state.is_final())
+    name = (state.name if state else None) or "Pending"
+    return Past(str(run.id), run.name, order, name, state is None or not state.is_final(), begun=run.start_time is not None)
 
 
 def quarantine_of(endpoint: str) -> dict[str, Quarantined]:
@@ -89,7 +90,11 @@ def ask_to_give_way(run: str, commit: str) -> bool:
         if state is None or state.type != StateType.PAUSED:
             return False
         client.set_flow_run_state(UUID(run), Cancelled(name="Superseded", message=f"Commit {commit[:12]} takes its place."))
-    return not run_state(run).alive
+        if run_state(run).alive:
+            return False
+        # Somebody may have answered it at this very moment: then a process is at work, which gives way by itself.
+        states = sorted(client.read_flow_run_states(UUID(run)), key=lambda state: state.timestamp)
+    return StateType.RUNNING not in [state.type for state in states[-2:]]
 
 
 def asked_to_give_way(run: str) -> str:

@@ -34,7 +34,7 @@ def refuse_to_start_without_prefect() -> None:
 
 
 class Runs:
-    """Flow runs, started one at a time.
+    """Flow runs, started one at a time, and equal ones that are asked for at the same time once.
 
     Twenty pushes in one second took Prefect on SQLite 16 s side by side, with refusals and retries, and 1 s one after the other.
     `repository` is the name in the settings; the worker knows its URL, which may hold a token and is nobody's business in Prefect's UI.
@@ -42,6 +42,8 @@ class Runs:
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
+        # What Prefect is being asked for at this moment, by idempotency key. Nothing is remembered once it has answered.
+        self._asking: dict[str, asyncio.Task[str]] = {}
 
     async def sync(self, push: Push, repository: str) -> str:
         """The id of the one flow run for this push; delivered again, the same id. Returns once the run is in Prefect's database.
@@ -63,6 +65,15 @@ class Runs:
         return await self._start(REVIEW, said, key, name, ("review", *_tags(repository, request.commit)))
 
     async def _start(self, deployment: str, said: Mapping[str, object], key: str, name: str, tags: Sequence[str]) -> str:
+        """The id of the run. Who asks for the same while Prefect is asked waits for that answer, and costs Prefect nothing."""
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = self._asking[key] = asyncio.create_task(self._create(deployment, said, key, name, tags))
+            asking.add_done_callback(lambda _: self._asking.pop(key, None))
+        # The others still wait for it where one of them is gone.
+        return await asyncio.shield(asking)
+
+    async def _create(self, deployment: str, said: Mapping[str, object], key: str, name: str, tags: Sequence[str]) -> str:
         async with _prefect(self._turn) as client:
             found = await _deployment(client, deployment)
             run = await client.create_flow_run_from_deployment(

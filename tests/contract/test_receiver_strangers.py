@@ -10,7 +10,8 @@ import random
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -210,6 +211,68 @@ def test_ten_thousand_deliveries_start_runs_only_where_they_are_genuine(app: Sta
         assert "\n" not in line
         assert json.loads(line)["status"]
         assert SECRET not in line
+
+
+class Awaited(Runs):
+    """Starts nothing, and not before `taken` is set; `asked` has the keys that Prefect would have been asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken = asyncio.Event()
+        self.asked: list[str] = []
+        self.refusal: Exception | None = None
+
+    async def _create(self, *asked: Any, **_: Any) -> str:
+        key = str(asked[2])
+        self.asked.append(key)
+        await self.taken.wait()
+        if self.refusal:
+            raise self.refusal
+        return f"run of {key}"
+
+
+async def at_once(app: Starlette, deliveries: Iterable[tuple[str, bytes, dict[str, str]]]) -> list[asyncio.Task[httpx.Response]]:
+    """Deliveries that have all come as far as they come before Prefect has answered any."""
+    sender = client(app)
+    sent = [asyncio.create_task(sender.post(path, content=body, headers=headed)) for path, body, headed in deliveries]
+    for _ in range(100):
+        await asyncio.sleep(0)
+    return sent
+
+
+def test_equal_deliveries_in_the_same_instant_ask_prefect_once_and_all_hear_its_answer() -> None:
+    async def run() -> None:
+        runs = Awaited()
+        app = opened(runs)
+        kinds = [genuine("github", "push"), genuine("github", "pull_request_opened"), genuine("gitlab", "push")]
+        sent = await at_once(app, kinds * 30)
+        assert len(runs.asked) == len(set(runs.asked)) == 3
+        # One git host hangs up; the others shall hear all the same.
+        sent.pop(0).cancel()
+        runs.taken.set()
+        answers = await asyncio.gather(*sent)
+        assert {answer.status_code for answer in answers} == {201}
+        assert {answer.json()["run"] for answer in answers} == {f"run of {key}" for key in runs.asked}
+        # Nothing is remembered: Prefect's own idempotency answers who comes later.
+        await (await at_once(app, kinds[:1]))[0]
+        assert len(runs.asked) == 4
+
+    asyncio.run(run())
+
+
+def test_where_prefect_does_not_take_it_all_who_asked_for_it_are_told_so_and_the_next_one_asks_again() -> None:
+    async def run() -> None:
+        runs = Awaited()
+        runs.refusal = Transient("Prefect did not answer as it should: ConnectError.", retry_after=30.0)
+        app = opened(runs)
+        sent = await at_once(app, [genuine("github", "push")] * 20)
+        runs.taken.set()
+        assert {answer.status_code for answer in await asyncio.gather(*sent)} == {503}
+        runs.refusal = None
+        [later] = await at_once(app, [genuine("github", "push")])
+        assert ((await later).status_code, len(runs.asked)) == (201, 2)
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(("host", "name"), [case for case in DELIVERIES if case[1].startswith("pull_request_") and case[1] in START])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aml_canary.domain.following import OUTDATED, Past, Quarantined, decide, is_return, is_warm, safer_traffic, taken_over
+from aml_canary.domain.following import OUTDATED, Past, Quarantined, decide, is_return, is_warm, newer_than, safer_traffic, taken_over
 from aml_canary.domain.manifest import Manifest, Rollout
 from aml_canary.domain.observed import Facts
 from aml_canary.domain.order import Order, as_rollback
@@ -64,6 +64,31 @@ def test_an_order_that_had_its_rollout_is_not_started_again_by_itself(state):
 
 def test_a_run_that_found_the_branch_moved_on_counts_for_nothing():
     assert told([past("2", "old", OUTDATED), past("1", state="Rejected")]).do == "nothing"
+
+
+def test_an_order_that_gave_way_to_one_that_is_outdated_by_now_is_started_again():
+    assert told([past("2", "old", OUTDATED), past("1", state="Superseded")]).key == "churn:new:after:2"
+
+
+def test_one_that_has_not_begun_and_will_find_itself_outdated_takes_nobody_s_place():
+    late = replace(past("2", "old", "Pending"), begun=False)
+    assert "flow run churn@1 is at it" in told([late, past("1", state="Running")]).told
+    assert told([replace(late, begun=True), past("1", state="Running")]).do == "start"
+    assert "is at it (Pending)" in told([replace(late, order="new")]).told
+
+
+def test_where_the_head_cannot_be_read_what_was_started_last_is_newest():
+    history = [past("4", "new"), past("3", "other", OUTDATED), past("2", "old", "Running"), past("1", "new", "Running")]
+    assert (found := newer_than(history, "1", "new")) is not None
+    assert found.run == "2"
+    assert newer_than(history, "2", "old") == history[0]
+    assert newer_than(history, "4", "new") is newer_than(history, "unknown", "new") is None
+
+
+def test_what_an_older_rollout_undid_when_it_was_retried_is_no_drift():
+    history = [past("2"), past("1", "old")]
+    assert decide("churn", "new", history, LEFT, {}, writer="1").key == "churn:new:after:2"
+    assert decide("churn", "new", history, LEFT, {}, writer="2").do == "drifted"
 
 
 def test_what_was_promoted_and_differs_now_has_drifted():
