@@ -148,7 +148,8 @@ def places(minutes: Sequence[Latency], percent: int, wide: bool) -> list[Place]:
 
 
 @lru_cache(maxsize=65536)
-def _factors(place: Place) -> tuple[float, ...]:
+def factors(place: Place) -> tuple[float, ...]:
+    """For each of BETS, the logarithm of the factor of this place, which is 1 on average if both are alike."""
     mean = sum(score * chance for score, chance in enumerate(place.chances))
     spread = math.sqrt(sum((score - mean) ** 2 * chance for score, chance in enumerate(place.chances)))
     if spread < 1e-9:
@@ -177,7 +178,7 @@ def is_wide(minutes: Sequence[Latency]) -> bool:
 def evidence(minutes: Sequence[Latency]) -> dict[int, float]:
     """For the canary being slower, by percentile; a healthy one exceeds the mean, weighted by SHARES, with probability 1/mean, ever."""
     wide = is_wide(minutes)
-    return {percent: winnings([_factors(place) for place in places(minutes, percent, wide)]) for percent in PERCENTS}
+    return {percent: winnings([factors(place) for place in places(minutes, percent, wide)]) for percent in PERCENTS}
 
 
 def chance(minutes: Sequence[Latency]) -> dict[int, float]:
