@@ -70,13 +70,21 @@ def ratio(x: int, n: int, y: int, m: int, effect: float) -> str:
     middle = math.log((x + 0.5) / (n + 1)) - math.log((y + 0.5) / (m + 1))
     half = 1.96 * math.sqrt(effect * (1 / (x + 0.5) + 1 / (y + 0.5)))
     low, high = math.exp(middle - half), math.exp(min(middle + half, 50))
-    most = f"{high:.3g}" if high < 1e4 else "any"
-    return f"{math.exp(middle):.2g} times ({low:.2g} to {most})"
+    most = short(high) if high < 1e4 else "any"
+    return f"{short(math.exp(middle))} times ({short(low)} to {most})"
+
+
+def short(number: float, digits: int = 2) -> str:
+    """A number for people: so many digits that say something, and never an exponent."""
+    if not number:
+        return "0"
+    places = digits - 1 - math.floor(math.log10(abs(number)))
+    return f"{round(number, places):.{max(0, min(places, 6))}f}"
 
 
 def percent(errors: float, requests: float) -> str:
     """A share, ready to be shown."""
-    return f"{100 * errors / requests:.2g} %" if requests else "none asked"
+    return f"{short(100 * errors / requests)} %" if requests else "none asked"
 
 
 def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, early: float) -> Said | None:
@@ -100,10 +108,10 @@ def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, e
     return Said(
         "latency",
         5,
-        f"p{worst} {stable:.3g} ms",
-        f"p{worst} {canary:.3g} ms",
+        f"p{worst} {short(stable, 3)} ms",
+        f"p{worst} {short(canary, 3)} ms",
         text,
-        f"canary's p{worst} latency is {text.split(' (')[0]} stable's ({canary:.3g} ms against {stable:.3g} ms, over {len(pairs)} minutes",
+        f"canary's p{worst} latency is {text.split(' (')[0]} stable's ({short(canary, 3)} ms against {short(stable, 3)} ms, over {len(pairs)} minutes",
         against,
         safety.of_latency(seen, rules.tolerated_slowdown, coarse.is_wide(seen)),
     )
@@ -145,7 +153,7 @@ def times_of(pairs: Sequence[tuple[float, float]]) -> str:
     if not found:
         return "not comparable"
     far = min(len(found) // 2, max(0, math.floor((len(found) - 1.96 * math.sqrt(len(found))) / 2)))
-    return f"{middle(found):.2g} times ({found[far]:.2g} to {found[-1 - far]:.2g})"
+    return f"{short(middle(found))} times ({short(found[far])} to {short(found[-1 - far])})"
 
 
 def middle(values: Sequence[float]) -> float:
@@ -199,7 +207,7 @@ def absolute(arms: Sequence[Arm], rules: Judge, effect: float) -> list[Said]:
         said.append(errors_alone("limit of errors", f"the limit of {rules.limits.error_percent:g} % errors", arms, most, effect))
     for q, ms in ((50, rules.limits.p50_ms), (95, rules.limits.p95_ms)):
         if ms is not None:
-            said.append(latency_alone(f"limit of p{q}", f"the limit of p{q} {ms:g} ms", arms, q, ms))
+            said.append(latency_alone(f"limit of p{q}", f"the limit of p{q} {short(ms, 3)} ms", arms, q, ms))
     return said
 
 
@@ -215,7 +223,7 @@ def latency_alone(name: str, asked: str, arms: Sequence[Arm], q: int, ms: float,
     seen = [(len(arm.durations), placed(arm.durations)) if arm.durations else (arm.requests, arm.percentiles) for arm in arms]
     pairs = [(requests, by[q]) for requests, by in seen if q in by]
     against = limits.of_latency(pairs, q, ms)
-    return limit_of(name, asked, f"p{q} {middle([value for _, value in pairs]):.3g} ms (over {len(pairs)} minutes", against, weight)
+    return limit_of(name, asked, f"p{q} {short(middle([value for _, value in pairs]), 3)} ms (over {len(pairs)} minutes", against, weight)
 
 
 def alone(arms: Sequence[Arm], before: Sequence[Arm], rules: Judge, effect: float, plain: float) -> list[Said]:
@@ -232,10 +240,10 @@ def alone(arms: Sequence[Arm], before: Sequence[Arm], rules: Judge, effect: floa
         was = middle([by[q] for by in (placed(arm.durations) or arm.percentiles for arm in before) if q in by])
         seen = any(q in (placed(arm.durations) or arm.percentiles) for arm in arms)
         if was and seen:
-            asked = f"{HOUR_LATENCY:g} times the p{q} latency stable had before ({was:.3g} ms)"
+            asked = f"{HOUR_LATENCY:g} times the p{q} latency stable had before ({short(was, 3)} ms)"
             found.append(
                 latency_alone(f"p{q} latency", asked, arms, q, max(was * HOUR_LATENCY, was + coarse.TOLERATED_MS), 2)._replace(
-                    stable=f"p{q} {was:.3g} ms"
+                    stable=f"p{q} {short(was, 3)} ms"
                 )
             )
     return found

@@ -1,9 +1,9 @@
 """Is a canary slower that is asked once or twice a minute? Its latencies among stable's percentiles of the minutes nearby, for the last look.
 
 With so few requests, one minute of stable's does not say much about what a single latency should have been; those around it do, while what
-both have in common (an hour of the day, an incident) still cancels, if it does not jump about from one minute to the next. What the score of a canary's minute is on average, and how much it
-varies, is a matter of ranks and known exactly whatever the latencies are like; only their sum is taken as normal.
-May import the standard library only.
+both have in common (an hour of the day, an incident) still cancels, if it does not jump about from one minute to the next. What the score
+of a canary's minute is on average, and how much it varies, is a matter of ranks and known exactly whatever the latencies are like; only
+their sum is taken as normal. May import the standard library only.
 """
 
 import math
