@@ -24,7 +24,7 @@ class Said(NamedTuple):
     """A metric's finding, as far as it goes without the other metrics.
 
     `weight` is its part of the risk, before all of them are scaled to 1; `worse` a sentence that holds if it fails. `safe` None: it has
-    nothing to be passed on, and does not stand in the way of a pass.
+    nothing to be passed on, and does not stand in the way of a pass. `suspicion` is evidence that counts for holding only.
     """
 
     metric: str
@@ -35,6 +35,7 @@ class Said(NamedTuple):
     worse: str
     against: float
     safe: float | None
+    suspicion: float = 1.0
 
 
 def joined(early: float, evidence: float, chance: float | None) -> float:
@@ -47,7 +48,8 @@ def errors(found: Sequence[Count], whole: Sequence[Count] | None, rules: Judge, 
     n, x = sum(one.canary for one in found), sum(one.canary_errors for one in found)
     m, y = sum(one.stable for one in found), sum(one.stable_errors for one in found)
     chance = counts.chance(whole, effect) if whole is not None else None
-    against = joined(early, counts.evidence(found, effect), chance)
+    evidence = counts.evidence(found, effect)
+    against, more = joined(early, evidence, chance), x * m > counts.TOLERATED * y * n
     limit = safety.too_many(y, m, rules.tolerated_error_percent)
     times = ratio(x, n, y, m, effect)
     return Said(
@@ -58,8 +60,9 @@ def errors(found: Sequence[Count], whole: Sequence[Count] | None, rules: Judge, 
         times or "no errors in either",
         f"canary answers {(times.split(' (')[0] + ' as many errors as') if times else 'more errors than'} stable"
         f" ({percent(x, n)} against {percent(y, m)}, {x} of {n}",
-        against if x * m > counts.TOLERATED * y * n else min(1.0, against),
+        against if more else min(1.0, against),
         safety.of_errors(x, n, limit, plain) if n and m else None,
+        evidence if more else 1.0,
     )
 
 
@@ -79,7 +82,8 @@ def short(number: float, digits: int = 2) -> str:
     if not number:
         return "0"
     places = digits - 1 - math.floor(math.log10(abs(number)))
-    return f"{round(number, places):.{max(0, min(places, 6))}f}"
+    text = f"{round(number, places):.{max(0, min(places, 6))}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def percent(errors: float, requests: float) -> str:
@@ -100,9 +104,11 @@ def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, e
             return None
         by = coarsely_against(seen, [coarsely(pair) for pair in whole] if whole is not None else None, early)
     felt = {q: coarse.felt(shown(seen, q)) for q in coarse.PERCENTS}
-    worst = max(by, key=lambda q: (felt[q], by[q], -q))
+    most = max((by[q] for q in by if felt[q]), default=0.0)
+    # The lowest percentile that is sure enough says most.
+    worst = next((q for q in by if felt[q] and by[q] >= min(most, 1e4)), 50)
     # Evidence for what nobody feels is none.
-    against = by[worst] if felt[worst] else min(1.0, by[worst])
+    against = max(most, by[worst]) if most else min(1.0, by[worst])
     pairs = shown(seen, worst)
     canary, stable, text = middle([own for own, _ in pairs]), middle([other for _, other in pairs]), times_of(pairs)
     return Said(
@@ -194,7 +200,7 @@ def answers(
     )
 
 
-def limit_of(name: str, asked: str, seen: str, against: float, weight: float = 1) -> Said:
+def limit_of(name: str, asked: str, seen: str, against: float, weight: float = 2) -> Said:
     """An absolute limit; it can fail a canary, and what is not shown to exceed it does not stand in the way of a pass."""
     return Said(name, weight, asked, seen, "", f"canary exceeds {asked}: {seen}", against, None)
 
@@ -211,14 +217,14 @@ def absolute(arms: Sequence[Arm], rules: Judge, effect: float) -> list[Said]:
     return said
 
 
-def errors_alone(name: str, asked: str, arms: Sequence[Arm], most: float, effect: float, weight: float = 1) -> Said:
+def errors_alone(name: str, asked: str, arms: Sequence[Arm], most: float, effect: float, weight: float = 2) -> Said:
     """The canary's errors against a share (0 to 1)."""
     n, x = sum(arm.requests for arm in arms), sum(arm.errors for arm in arms)
     against = limits.of_errors([(arm.requests, arm.errors) for arm in arms], most, effect)
     return limit_of(name, asked, f"{percent(x, n)} ({x} of {n}", against, weight)
 
 
-def latency_alone(name: str, asked: str, arms: Sequence[Arm], q: int, ms: float, weight: float = 1) -> Said:
+def latency_alone(name: str, asked: str, arms: Sequence[Arm], q: int, ms: float, weight: float = 2) -> Said:
     """The canary's percentile against milliseconds."""
     seen = [(len(arm.durations), placed(arm.durations)) if arm.durations else (arm.requests, arm.percentiles) for arm in arms]
     pairs = [(requests, by[q]) for requests, by in seen if q in by]
