@@ -4,21 +4,19 @@ May import everything beside it and the standard library. The same runs give the
 """
 
 import argparse
-import json
 import multiprocessing
 import sys
 import time
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from benchmarks.judge.claims import claims, losses
 from benchmarks.judge.families import FAMILIES, RATES, SHARES, Family
 from benchmarks.judge.panel import Outcomes, outcomes
+from benchmarks.judge.publish import publish
 from benchmarks.judge.scores import cpu, stored
 from benchmarks.judge.traffic import SEED, Cell
 
-RESULTS = Path(__file__).parent / "results.json"
 RUNS, EXTRA, SINGLE = 200, 40, 20
 
 
@@ -38,8 +36,6 @@ def main() -> None:
     results = measure(cells, args.runs, args.extra, args.single, args.workers)
     print(f"{len(cells)} cells, {args.runs} canaries each, {time.monotonic() - began:.0f} s")
     if args.write:
-        from benchmarks.judge.publish import publish
-
         publish(results)
     sys.exit(report(results))
 
@@ -79,11 +75,6 @@ def report(results: dict[str, Any]) -> int:
         where = f"{cell['family']}, {cell['rate']}/min, {cell['share']} %"
         print(f"        {rival} is better at {where}: alone right in {theirs} runs, we in {ours}, of {cell['pairs']} pairs")
     return 1 if broken else 0
-
-
-def load() -> dict[str, Any]:
-    """The stored results."""
-    return dict(json.loads(RESULTS.read_text()))
 
 
 if __name__ == "__main__":

@@ -35,13 +35,14 @@ SINGLE_UP_TO = 600  # requests a minute; above, drawing single requests takes lo
 class Outcome:
     """What one judge made of one canary: the minute (from 1) of its first fail, pass and error, and the bad answers served until it failed.
 
-    `passed` is None where it failed before. `cpu` is in seconds, for `decisions` questions; other judges are not timed.
+    `unjudged` is how many there would have been without any judge. `cpu` is in seconds, for `decisions` questions; others are not timed.
     """
 
     failed: int | None
     passed: int | None = None
     errored: int | None = None
     harm: float = 0.0
+    unjudged: float = 0.0
     cpu: float = 0.0
     decisions: int = 0
 
@@ -52,7 +53,6 @@ class Outcomes:
 
     cell: Cell
     by_judge: dict[str, list[Outcome]] = field(default_factory=dict)
-    nothing: list[float] = field(default_factory=list)  # bad answers served when nobody judges
 
     def add(self, name: str, outcome: Outcome) -> None:
         self.by_judge.setdefault(name, []).append(outcome)
@@ -76,12 +76,12 @@ def ours(run: Bake, cell: Cell, how: Judge) -> Outcome:
             passed = passed or end
         if word == "error":
             errored = errored or end
-    return Outcome(failed, passed, errored, sum(run.harm[:failed]), time.process_time() - began, decisions)
+    return Outcome(failed, passed, errored, sum(run.harm[:failed]), sum(run.harm), time.process_time() - began, decisions)
 
 
 def theirs(run: Bake, rule: Callable[[Sequence[Minute]], int | None]) -> Outcome:
     failed = rule(run.minutes)
-    return Outcome(failed, None if failed else len(run.minutes), None, sum(run.harm[:failed]))
+    return Outcome(failed, None if failed else len(run.minutes), None, sum(run.harm[:failed]), sum(run.harm))
 
 
 def outcomes(cell: Cell, runs: int, extra: int = 0, single: int = 0) -> Outcomes:
@@ -90,7 +90,6 @@ def outcomes(cell: Cell, runs: int, extra: int = 0, single: int = 0) -> Outcomes
     variants = {name: rules(word) for name, word in VARIANTS.items()}
     for number in range(runs):
         run = bake(cell, number)
-        result.nothing.append(sum(run.harm))
         result.add(OURS, ours(run, cell, normal))
         for name, rule in PEERS.items():
             result.add(name, theirs(run, rule))

@@ -59,7 +59,11 @@ def quantile(values: Sequence[float], share: float) -> float | None:
 
 
 def summary(found: Outcomes, judge: str) -> dict[str, Any]:
-    """One judge's figures in one cell, as they are stored. `minutes` count from the first bad one."""
+    """One judge's figures in one cell, as they are stored.
+
+    `minutes` (median and 95th percentile to a fail) count from the first bad one; `harm` is the mean number of bad answers served, `served`
+    their share of those that would have been without a judge; `passed` counts canaries that passed before they failed, if they did.
+    """
     all_of = found.by_judge[judge]
     family = found.cell.family
     failed = [outcome for outcome in all_of if outcome.failed is not None]
@@ -74,6 +78,8 @@ def summary(found: Outcomes, judge: str) -> dict[str, Any]:
         "minutes": [quantile(taken, 0.5), quantile(taken, 0.95)],
         "harm": round(sum(o.harm for o in all_of) / len(all_of), 3),
     }
+    if unjudged := sum(o.unjudged for o in all_of):
+        figures["served"] = round(sum(o.harm for o in all_of) / unjudged, 4)
     if any(o.decisions for o in all_of):
         figures["to_pass"] = quantile(first_pass, 0.5)
     return figures
@@ -107,12 +113,11 @@ def stored(everything: Sequence[Outcomes]) -> list[dict[str, Any]]:
     for found in everything:
         cell = found.cell
         row: dict[str, Any] = {"family": cell.family.name, "rate": cell.rate, "share": cell.share}
-        row["nothing"] = round(sum(found.nothing) / len(found.nothing), 3)
         row["judges"] = {judge: summary(found, judge) for judge in found.by_judge}
         if cell.family.bad:
             mate = healthy[cell.family.healthy, cell.rate, cell.share]
             row["duels"] = {rival: duel(found, mate, rival) for rival in RIVALS}
-            row["pairs"] = min(len(found.nothing), len(mate.nothing))
+            row["pairs"] = min(len(found.by_judge[OURS]), len(mate.by_judge[OURS]))
         rows.append(row)
     return rows
 
