@@ -1,0 +1,156 @@
+"""Is the canary slower than stable, where only percentiles of each minute are known? That is all that Azure Monitor has.
+
+Where the canary's median falls among stable's percentiles is a matter of ranks: if both are alike, the chance that the k-th of its requests
+is slower than the j-th of stable's is known exactly, whatever the latencies are like (two modes, drifting together). Which ranks a source
+calls a percentile is not quite known, so the less favourable of the usual conventions counts. May import the standard library only.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from aml_canary.domain.judge.betting import chance_of_sum, winnings
+
+PERCENTS = (50, 90, 95, 99)
+# How the canary's percentiles share the risk of a false alarm.
+SHARES = {50: 0.4, 90: 0.2, 95: 0.2, 99: 0.2}
+# A difference that nobody feels is none.
+TOLERATED_MS, TOLERATED = 5.0, 1.05
+# How much is bet, in standard deviations.
+BETS = (0.3, 0.8, 2.0)
+# However far off it is, one minute is no more unlikely than this: a deployment may have a bad minute of its own.
+LEAST, LEAST_OF_FEW, FEW = 0.25, 0.1, 20
+# Stable's 90th percentile is this many times its median where latencies have such gaps that a median between two requests is a third thing.
+WIDE = 5.0
+
+
+class Latency(NamedTuple):
+    """Requests of both in one minute, and their latencies in milliseconds by percent."""
+
+    canary: int
+    canary_ms: Mapping[int, float]
+    stable: int
+    stable_ms: Mapping[int, float]
+
+
+@lru_cache(maxsize=65536)
+def slower(canary: int, k: int, stable: int, j: int) -> float:
+    """How likely the k-th fastest of `canary` requests is slower than the j-th of `stable`, if all are alike."""
+    a, b = j, stable - j + 1
+    mean = canary * a / (stable + 1)
+    spread = math.sqrt(canary * a * b * (stable + 1 + canary) / (stable + 2)) / (stable + 1)
+    if k - 0.5 - mean > 8 * spread + 4:
+        return 1.0
+    if mean - k > 8 * spread + 4:
+        return 0.0
+    at = k - 1  # at most this many of the canary's below stable's j-th
+    log = math.lgamma(canary + 1) - math.lgamma(at + 1) - math.lgamma(canary - at + 1)
+    log += math.lgamma(at + a) + math.lgamma(canary - at + b) - math.lgamma(canary + a + b)
+    log -= math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+    term = math.exp(log)
+    total = term
+    while at > 0 and (at > mean or term > 1e-13 * total):
+        term *= at / (canary - at + 1) * (canary - at + b) / (at - 1 + a)
+        total += term
+        at -= 1
+    return min(1.0, total)
+
+
+def _between(position: float, wide: bool) -> tuple[int, float]:
+    whole = int(position)
+    part = position - whole
+    return whole, float(part > 0) if wide else part
+
+
+@lru_cache(maxsize=65536)
+def likely(canary: int, percent: int, stable: int, of: int, wide: bool, most: bool = True) -> float:
+    """How likely the canary's percentile is above stable's percentile `of`, if all are alike, by the convention where it is `most`, or least."""
+    k, j = rank(canary, percent), rank(stable, of)
+    (low, part), (bottom, rest) = _between(1 + (canary - 1) * percent / 100, wide), _between(1 + (stable - 1) * of / 100, False)
+    top = min(low + 1, canary)
+    linear = 0.0
+    for place, weight in ((low, 1 - part), (top, part)):
+        for other, share in ((bottom, 1 - rest), (min(bottom + 1, stable), rest)):
+            if weight * share > 0:
+                linear += weight * share * slower(canary, place, stable, other)
+    near = slower(canary, k, stable, j)
+    return max(near, linear) if most else min(near, linear)
+
+
+def rank(requests: int, percent: int) -> int:
+    """Which of so many requests, the fastest first, is the percentile: the nearest rank."""
+    return max(1, -(-requests * percent // 100))
+
+
+def felt(ms: float) -> float:
+    """From where on another latency than `ms` is felt to be slower."""
+    return max(ms * TOLERATED, ms + TOLERATED_MS)
+
+
+class Place(NamedTuple):
+    """Where the canary's percentile is among stable's in one minute: its score, and how likely each score from 0 on is at most."""
+
+    score: int
+    chances: tuple[float, ...]
+
+
+@lru_cache(maxsize=8192)
+def _chances(canary: int, percent: int, stable: int, of: tuple[int, ...], wide: bool) -> tuple[float, ...]:
+    least = LEAST_OF_FEW if canary < FEW else LEAST
+    above, last = [1.0], 1.0
+    for one in of:
+        last = min(last, max(least, likely(canary, percent, stable, one, wide)))
+        above += [last] * (2 if one == percent else 1)
+    return tuple(one - other for one, other in zip(above, [*above[1:], 0.0], strict=True))
+
+
+def places(minutes: Sequence[Latency], percent: int, wide: bool) -> list[Place]:
+    """Of each minute that says something about this percentile of the canary."""
+    found = []
+    for minute in minutes:
+        if not (minute.canary and minute.stable and percent in minute.canary_ms):
+            continue
+        lower = max((one for one in PERCENTS if one < percent and one in minute.canary_ms), default=0)
+        if lower and rank(minute.canary, lower) == rank(minute.canary, percent):
+            continue  # the same request
+        of = tuple(one for one in PERCENTS if one in minute.stable_ms)
+        own = minute.canary_ms[percent]
+        score = sum(2 if one == percent else 1 for one in of if own > felt(minute.stable_ms[one]))
+        if of:
+            found.append(Place(score, _chances(minute.canary, percent, minute.stable, of, wide)))
+    return found
+
+
+@lru_cache(maxsize=65536)
+def _factors(place: Place) -> tuple[float, ...]:
+    mean = sum(score * chance for score, chance in enumerate(place.chances))
+    spread = math.sqrt(sum((score - mean) ** 2 * chance for score, chance in enumerate(place.chances)))
+    if spread < 1e-9:
+        return (0.0,) * len(BETS)
+    logs = []
+    for bet in BETS:
+        total = sum(chance * math.exp(bet * score / spread) for score, chance in enumerate(place.chances))
+        logs.append(bet * place.score / spread - math.log(total))
+    return tuple(logs)
+
+
+def is_wide(minutes: Sequence[Latency]) -> bool:
+    """Whether stable's latencies are so far apart that a percentile between two requests may be far from both."""
+    ratios = sorted(
+        minute.stable_ms[90] / minute.stable_ms[50] for minute in minutes if minute.stable_ms.get(50) and 90 in minute.stable_ms
+    )
+    return bool(ratios) and ratios[len(ratios) // 2] > WIDE
+
+
+def evidence(minutes: Sequence[Latency]) -> dict[int, float]:
+    """For the canary being slower, by percentile; a healthy one exceeds the mean, weighted by SHARES, with probability 1/mean, ever."""
+    wide = is_wide(minutes)
+    return {percent: winnings([_factors(place) for place in places(minutes, percent, wide)]) for percent in PERCENTS}
+
+
+def chance(minutes: Sequence[Latency]) -> dict[int, float]:
+    """The p-values of all these minutes together, by percentile, looked at once, at a time that was known beforehand."""
+    wide = is_wide(minutes)
+    found = {percent: places(minutes, percent, wide) for percent in PERCENTS}
+    return {percent: chance_of_sum([one.chances for one in some], sum(one.score for one in some)) for percent, some in found.items()}

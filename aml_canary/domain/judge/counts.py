@@ -1,0 +1,106 @@
+"""Does the canary answer more of its requests with errors than stable does? Exact, by counts, minute by minute.
+
+In one minute, given how many errors there were in all, how many of them are the canary's depends only on the odds ratio (Fisher's
+noncentral hypergeometric): whatever both have in common, a bad hour or broken clients, cancels. May import the standard library only.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import NamedTuple
+
+from aml_canary.domain.judge.betting import MOST, chance_of_sum, normal_tail, tempered, winnings
+
+# Odds ratios that are bet on. A canary whose odds are TOLERATED times stable's is as good as stable: nobody would see it.
+ODDS = (1.5, 2.0, 4.0, 10.0, 40.0)
+TOLERATED = 1.05
+# What is believed of clustering before anything is seen: how much more errors vary than single ones would, and what that belief weighs.
+USUAL, WEIGHT = 3.0, 2.0
+
+
+class Count(NamedTuple):
+    """Requests and errors of both in one minute."""
+
+    canary: int
+    canary_errors: int
+    stable: int
+    stable_errors: int
+
+
+@lru_cache(maxsize=8192)
+def chances(canary: int, stable: int, errors: int, odds: float) -> tuple[float, ...]:
+    """How likely 0, 1, 2, ... of `errors` are the canary's, if its odds of an error are `odds` times stable's."""
+    low, high = max(0, errors - stable), min(errors, canary)
+    logs, log = [], 0.0
+    for k in range(low, high + 1):
+        logs.append(log)
+        if k < high:
+            log += math.log((errors - k) * (canary - k) * odds / ((k + 1) * (stable - errors + k + 1)))
+    top = max(logs)
+    weights = [math.exp(log - top) for log in logs]
+    total = sum(weights)
+    return (*([0.0] * low), *(weight / total for weight in weights))
+
+
+@lru_cache(maxsize=8192)
+def factors(count: Count) -> tuple[float, ...]:
+    """For each of ODDS, the logarithm of how much likelier the minute is with it than with TOLERATED."""
+    errors = count.canary_errors + count.stable_errors
+    if not (errors and count.canary and count.stable):
+        return (0.0,) * len(ODDS)
+    null = chances(count.canary, count.stable, errors, TOLERATED)
+    logs = [(k, math.log(chance)) for k, chance in enumerate(null) if chance > 0]
+    found = []
+    for odds in ODDS:
+        tilt = math.log(odds / TOLERATED)
+        top = max(log + tilt * k for k, log in logs)
+        found.append(tilt * count.canary_errors - top - math.log(sum(math.exp(log + tilt * k - top) for k, log in logs)))
+    return tuple(found)
+
+
+def capped(count: Count) -> Count:
+    """The minute without errors of the canary that are too many at once: one client that tries and tries again is not many errors.
+
+    Left are 2 and three standard deviations more than its part of all errors. Where it fails indeed, it does so in the next minute as well.
+    """
+    errors = count.canary_errors + count.stable_errors
+    if not errors:
+        return count
+    usual = errors * count.canary / (count.canary + count.stable)
+    return count._replace(canary_errors=min(count.canary_errors, int(usual + 2 + 3 * math.sqrt(usual))))
+
+
+def evidence(counts: Sequence[Count], effect: float) -> float:
+    """For the canary being worse; a healthy one exceeds it with probability 1/evidence, ever. `effect` is the design effect (1 or more)."""
+    return winnings([factors(capped(count)) for count in counts], 1 / effect)
+
+
+def chance(counts: Sequence[Count], effect: float) -> float:
+    """The p-value of all these minutes together, looked at once, at a time that was known beforehand."""
+    asked = [capped(count) for count in counts if count.canary and count.stable and count.canary_errors + count.stable_errors]
+    parts = [chances(count.canary, count.stable, count.canary_errors + count.stable_errors, TOLERATED) for count in asked]
+    seen = sum(count.canary_errors for count in asked)
+    means = [sum(k * part for k, part in enumerate(one)) for one in parts]
+    spread = sum(sum((k - mean) ** 2 * part for k, part in enumerate(one)) for one, mean in zip(parts, means, strict=True))
+    p = normal_tail((seen - 0.5 - sum(means)) / math.sqrt(spread)) if spread > 100 else chance_of_sum(parts, seen)
+    return max(tempered(p, effect), 1 / MOST)
+
+
+def design_effect(arms: Sequence[Sequence[tuple[int, int]]], *, cautious: bool = True) -> float:
+    """How much more errors vary from minute to minute than single ones would: clients that retry make clusters. 1 or more.
+
+    `arms` are (requests, errors) by minute, one series for each deployment or step. Only neighbouring minutes are compared, so that a slow
+    change is no clustering. `cautious` starts from the belief that there is some, until errors were seen that came alone.
+    """
+    seen, expected = (USUAL * WEIGHT, WEIGHT) if cautious else (0.0, 0.0)
+    for series in arms:
+        asked = [(requests, errors) for requests, errors in series if requests]
+        for (n, x), (m, y) in pairwise(asked):
+            if x + y:
+                share = (x + y) / (n + m)
+                plain = share * (1 - share) * (1 / n + 1 / m)
+                ratio = (x / n - y / m) ** 2 / plain if plain else 1.0
+                seen += min(ratio, 15.0) * (x + y)
+                expected += x + y
+    return max(1.0, seen / expected) if expected else 1.0

@@ -1,0 +1,221 @@
+"""What each metric says: evidence for worse, evidence for safe, and the numbers for people. The word comes from `judging`.
+
+May import `domain` and the standard library only.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from aml_canary.domain.judge import coarse, counts, limits, quality, ranks, safety
+from aml_canary.domain.judge.betting import MOST
+from aml_canary.domain.judge.coarse import Latency
+from aml_canary.domain.judge.counts import Count
+from aml_canary.domain.judge.minutes import Arm
+from aml_canary.domain.manifest import Judge
+
+Pair = tuple[Arm, Arm]  # canary and stable
+
+# With all of the traffic, the canary is compared with another time: so many times what was then is still as good.
+HOUR_ERRORS, HOUR_LATENCY = 2.0, 1.25
+
+
+class Said(NamedTuple):
+    """A metric's finding, as far as it goes without the other metrics.
+
+    `weight` is its part of the risk, before all of them are scaled to 1; `worse` a sentence that holds if it fails. `safe` None: it has
+    nothing to be passed on, and does not stand in the way of a pass.
+    """
+
+    metric: str
+    weight: float
+    stable: str
+    canary: str
+    effect: str
+    worse: str
+    against: float
+    safe: float | None
+
+
+def joined(early: float, evidence: float, chance: float | None) -> float:
+    """One number from the looks at every minute and, when its time has come, the last look: exceeded by chance once in so many."""
+    return min(MOST, max(early * evidence, (1 - early) / chance if chance else 0.0))
+
+
+def errors(found: Sequence[Count], whole: Sequence[Count] | None, rules: Judge, effect: float, plain: float, early: float) -> Said:
+    """Errors. `whole`: the minutes up to the last look, if its time has come. `effect`, `plain`: design effects to fail and to pass."""
+    n, x = sum(one.canary for one in found), sum(one.canary_errors for one in found)
+    m, y = sum(one.stable for one in found), sum(one.stable_errors for one in found)
+    chance = counts.chance(whole, effect) if whole is not None else None
+    limit = safety.too_many(y, m, rules.tolerated_error_percent)
+    times = ratio(x, n, y, m, effect)
+    return Said(
+        "errors",
+        5,
+        percent(y, m),
+        percent(x, n),
+        times or "no errors in either",
+        f"canary answers {(times.split(' (')[0] + ' as many errors as') if times else 'more errors than'} stable"
+        f" ({percent(x, n)} against {percent(y, m)}, {x} of {n}",
+        joined(early, counts.evidence(found, effect), chance),
+        safety.of_errors(x, n, limit, plain) if n and m else None,
+    )
+
+
+def ratio(x: int, n: int, y: int, m: int, effect: float) -> str:
+    """ "8.2 times (3.1 to 22)": how many times stable's share of errors (y of m) the canary's is (x of n), with its 95 % interval."""
+    if not (n and m and x + y):
+        return ""
+    middle = math.log((x + 0.5) / (n + 1)) - math.log((y + 0.5) / (m + 1))
+    half = 1.96 * math.sqrt(effect * (1 / (x + 0.5) + 1 / (y + 0.5)))
+    low, high = math.exp(middle - half), math.exp(min(middle + half, 50))
+    most = f"{high:.3g}" if high < 1e4 else "any"
+    return f"{math.exp(middle):.2g} times ({low:.2g} to {most})"
+
+
+def percent(errors: float, requests: float) -> str:
+    """A share, ready to be shown."""
+    return f"{100 * errors / requests:.2g} %" if requests else "none asked"
+
+
+def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, early: float) -> Said | None:
+    """Latency: by single requests where both arms have them, else by percentiles. None where no minute has either."""
+    if any(canary.durations and stable.durations for canary, stable in found):
+        values = [(canary.durations, stable.durations) for canary, stable in found]
+        felt = [(own, tuple(map(coarse.felt, others))) for own, others in values]
+        later = None if whole is None else [(one.durations, tuple(map(coarse.felt, other.durations))) for one, other in whole]
+        seen = [Latency(len(own), placed(own), len(others), placed(others)) for own, others in values if own and others]
+        worst, against = 50, single(felt, later, early)
+    else:
+        seen = [both for both in map(coarsely, found) if both.canary and both.stable and both.canary_ms and both.stable_ms]
+        if not seen:
+            return None
+        evidence = coarse.evidence(seen)
+        chances = coarse.chance([coarsely(pair) for pair in whole]) if whole is not None else {}
+        by = {q: joined(early, evidence[q], chances.get(q)) * coarse.SHARES[q] for q in coarse.PERCENTS}
+        worst = max(by, key=lambda q: (by[q], -q))
+        against = min(MOST, max(early * sum(evidence[q] * coarse.SHARES[q] for q in coarse.PERCENTS), *by.values()))
+    shown = [(one.canary_ms[worst], one.stable_ms[worst]) for one in seen if worst in one.canary_ms and worst in one.stable_ms]
+    canary, stable, text = middle([own for own, _ in shown]), middle([other for _, other in shown]), times_of(shown)
+    return Said(
+        "latency",
+        5,
+        f"p{worst} {stable:.3g} ms",
+        f"p{worst} {canary:.3g} ms",
+        text,
+        f"canary's p{worst} latency is {text.split(' (')[0]} stable's ({canary:.3g} ms against {stable:.3g} ms, over {len(shown)} minutes",
+        against,
+        safety.of_latency(seen, rules.tolerated_slowdown, coarse.is_wide(seen)),
+    )
+
+
+def coarsely(pair: Pair) -> Latency:
+    """A minute's percentiles of both."""
+    canary, stable = pair
+    return Latency(canary.requests, canary.percentiles, stable.requests, stable.percentiles)
+
+
+def placed(durations: ranks.Values) -> dict[int, float]:
+    """Percentiles of single latencies, by the nearest rank."""
+    ordered = sorted(durations)
+    return {q: ordered[coarse.rank(len(ordered), q) - 1] for q in coarse.PERCENTS} if ordered else {}
+
+
+def times_of(pairs: Sequence[tuple[float, float]]) -> str:
+    """ "1.9 times (1.7 to 2.2)": the median over minutes of the canary's over stable's, with its 95 % interval."""
+    found = sorted(own / other for own, other in pairs if other > 0)
+    if not found:
+        return "not comparable"
+    far = min(len(found) // 2, max(0, math.floor((len(found) - 1.96 * math.sqrt(len(found))) / 2)))
+    return f"{middle(found):.2g} times ({found[far]:.2g} to {found[-1 - far]:.2g})"
+
+
+def middle(values: Sequence[float]) -> float:
+    """The median; 0 of nothing."""
+    ordered = sorted(values)
+    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2 if ordered else 0.0
+
+
+def single(
+    found: Sequence[tuple[ranks.Values, ranks.Values]], whole: Sequence[tuple[ranks.Values, ranks.Values]] | None, early: float
+) -> float:
+    """Evidence for single values of the canary being higher, of (canary, stable) by minute."""
+    return joined(early, ranks.evidence(found), ranks.chance(whole) if whole is not None else None)
+
+
+def answers(
+    found: Sequence[tuple[ranks.Values, ranks.Values]], whole: Sequence[tuple[ranks.Values, ranks.Values]] | None, early: float
+) -> Said | None:
+    """Quality, of (canary, stable) by minute; higher is better. None where there is none."""
+    seen = [pair for pair in found if pair[0] and pair[1]]
+    if not seen:
+        return None
+    canary, stable = [value for own, _ in seen for value in own], [value for _, own in seen for value in own]
+    mean, other = sum(canary) / len(canary), sum(stable) / len(stable)
+
+    def turned(pairs: Sequence[tuple[ranks.Values, ranks.Values]]) -> list[tuple[ranks.Values, ranks.Values]]:
+        return [(tuple(-value for value in own), tuple(-value for value in others)) for own, others in pairs]
+
+    return Said(
+        "quality",
+        4,
+        f"{other:.3g}",
+        f"{mean:.3g}",
+        f"{mean - other:+.2g}",
+        f"canary's answers are worse than stable's (quality {mean:.3g} against {other:.3g}, over {len(canary)} answers",
+        single(turned(seen), turned(whole) if whole is not None else None, early),
+        quality.safety(seen),
+    )
+
+
+def limit_of(name: str, asked: str, seen: str, against: float, weight: float = 1) -> Said:
+    """An absolute limit; it can fail a canary, and what is not shown to exceed it does not stand in the way of a pass."""
+    return Said(name, weight, asked, seen, "", f"canary exceeds {asked}: {seen}", against, None)
+
+
+def absolute(arms: Sequence[Arm], rules: Judge, effect: float) -> list[Said]:
+    """The limits of the manifest, of the canary alone."""
+    said = []
+    if rules.limits.error_percent is not None:
+        most = rules.limits.error_percent / 100
+        said.append(errors_alone("limit of errors", f"the limit of {rules.limits.error_percent:g} % errors", arms, most, effect))
+    for q, ms in ((50, rules.limits.p50_ms), (95, rules.limits.p95_ms)):
+        if ms is not None:
+            said.append(latency_alone(f"limit of p{q}", f"the limit of p{q} {ms:g} ms", arms, q, ms))
+    return said
+
+
+def errors_alone(name: str, asked: str, arms: Sequence[Arm], most: float, effect: float, weight: float = 1) -> Said:
+    """The canary's errors against a share (0 to 1)."""
+    n, x = sum(arm.requests for arm in arms), sum(arm.errors for arm in arms)
+    against = limits.of_errors([(arm.requests, arm.errors) for arm in arms], most, effect)
+    return limit_of(name, asked, f"{percent(x, n)} ({x} of {n}", against, weight)
+
+
+def latency_alone(name: str, asked: str, arms: Sequence[Arm], q: int, ms: float, weight: float = 1) -> Said:
+    """The canary's percentile against milliseconds."""
+    seen = [(len(arm.durations), placed(arm.durations)) if arm.durations else (arm.requests, arm.percentiles) for arm in arms]
+    pairs = [(requests, by[q]) for requests, by in seen if q in by]
+    against = limits.of_latency(pairs, q, ms)
+    return limit_of(name, asked, f"p{q} {middle([value for _, value in pairs]):.3g} ms (over {len(pairs)} minutes", against, weight)
+
+
+def alone(arms: Sequence[Arm], before: Sequence[Arm], rules: Judge, effect: float, plain: float) -> list[Said]:
+    """The canary with all of the live traffic, against what stable did in the steps before; it may be another hour, so more is allowed."""
+    n, x = sum(arm.requests for arm in arms), sum(arm.errors for arm in arms)
+    m, y = sum(arm.requests for arm in before), sum(arm.errors for arm in before)
+    if not m:
+        return []
+    most = min(0.98, safety.bounds(y, m)[1] * HOUR_ERRORS)
+    said = errors_alone("errors", f"{HOUR_ERRORS:g} times the errors stable had before ({percent(y, m)})", arms, most, effect, 5)
+    limit = safety.too_many(y, m, rules.tolerated_error_percent)
+    found = [said._replace(stable=percent(y, m), canary=percent(x, n), safe=safety.of_errors(x, n, limit, plain) if n else None)]
+    for q in (50, 95):
+        was = middle([by[q] for by in (placed(arm.durations) or arm.percentiles for arm in before) if q in by])
+        seen = any(q in (placed(arm.durations) or arm.percentiles) for arm in arms)
+        if was and seen:
+            asked = f"{HOUR_LATENCY:g} times the p{q} latency stable had before ({was:.3g} ms)"
+            found.append(
+                latency_alone(f"p{q} latency", asked, arms, q, coarse.felt(was * HOUR_LATENCY), 2)._replace(stable=f"p{q} {was:.3g} ms")
+            )
+    return found
