@@ -11,6 +11,8 @@ from statistics import NormalDist
 
 # Above this, evidence is not told apart any more.
 MOST = 1e12
+# More independent parts than this have a normal sum.
+EXACTLY = 200
 _NORMAL = NormalDist()
 
 
@@ -39,6 +41,10 @@ def chance_of_sum(parts: Sequence[Sequence[float]], least: int) -> float:
     """How likely independent whole numbers add up to `least` or more; `parts` holds, for each, the probabilities of 0, 1, 2, ..."""
     if least <= 0:
         return 1.0
+    if len(parts) > EXACTLY:
+        means = [sum(k * chance for k, chance in enumerate(part)) for part in parts]
+        spread = sum(sum((k - mean) ** 2 * chance for k, chance in enumerate(part)) for part, mean in zip(parts, means, strict=True))
+        return normal_tail((least - 0.5 - sum(means)) / math.sqrt(spread)) if spread else 1.0
     sums = [1.0]
     for part in parts:
         longer = [0.0] * (len(sums) + len(part) - 1)

@@ -8,21 +8,26 @@ calls a percentile is not quite known, so the less favourable of the usual conve
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
+from statistics import NormalDist
 from typing import NamedTuple
 
 from aml_canary.domain.judge.betting import chance_of_sum, winnings
 
 PERCENTS = (50, 90, 95, 99)
 # How the canary's percentiles share the risk of a false alarm.
-SHARES = {50: 0.4, 90: 0.2, 95: 0.2, 99: 0.2}
-# A difference that nobody feels is none.
-TOLERATED_MS, TOLERATED = 5.0, 1.05
+SHARES = {50: 0.64, 90: 0.12, 95: 0.12, 99: 0.12}
+# A difference that nobody feels is none, however sure it is.
+TOLERATED_MS, TOLERATED, MOST_TIMES = 5.0, 1.05, math.log(3)
 # How much is bet, in standard deviations.
 BETS = (0.3, 0.8, 2.0)
 # However far off it is, one minute is no more unlikely than this: a deployment may have a bad minute of its own.
-LEAST, LEAST_OF_FEW, FEW = 0.25, 0.1, 20
+# (A minute of less than SINGLE requests is as unlikely as it is.)
+LEAST, LEAST_OF_FEW, FEW, SINGLE = 0.25, 0.1, 20, 3
 # Stable's 90th percentile is this many times its median where latencies have such gaps that a median between two requests is a third thing.
 WIDE = 5.0
+
+_NORMAL = NormalDist()
 
 
 class Latency(NamedTuple):
@@ -83,26 +88,44 @@ def rank(requests: int, percent: int) -> int:
     return max(1, -(-requests * percent // 100))
 
 
-def felt(ms: float) -> float:
-    """From where on another latency than `ms` is felt to be slower."""
-    return max(ms * TOLERATED, ms + TOLERATED_MS)
+def felt(pairs: Sequence[tuple[float, float]]) -> bool:
+    """Whether the canary's latencies are above stable's by so much that anybody feels it, of (canary, stable) milliseconds by minute.
+
+    One minute counts no more than three times as slow.
+    """
+    logs = [max(-MOST_TIMES, min(MOST_TIMES, math.log(own / other))) for own, other in pairs if own > 0 and other > 0]
+    if not logs:
+        return False
+    times = math.exp(sum(logs) / len(logs))
+    usual = sum(other for _, other in pairs) / len(pairs)
+    return times > TOLERATED and (times - 1) * usual > TOLERATED_MS
 
 
 class Place(NamedTuple):
-    """Where the canary's percentile is among stable's in one minute: its score, and how likely each score from 0 on is at most."""
+    """Where the canary's percentile is among stable's in one minute: its score, and how likely each score from 0 on is, if all are alike."""
 
     score: int
     chances: tuple[float, ...]
 
 
 @lru_cache(maxsize=8192)
-def _chances(canary: int, percent: int, stable: int, of: tuple[int, ...], wide: bool) -> tuple[float, ...]:
-    least = LEAST_OF_FEW if canary < FEW else LEAST
-    above, last = [1.0], 1.0
+def scores(canary: int, percent: int, stable: int, of: tuple[int, ...], wide: bool) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """The score of being above none, one, ... of stable's percentiles `of`; and how likely each score from 0 on is, at most.
+
+    A score is a quarter of a standard deviation: the normal quantile in the middle of what is as likely.
+    """
+    least = 0.0 if canary < SINGLE else LEAST_OF_FEW if canary < FEW else LEAST
+    above = [1.0]
     for one in of:
-        last = min(last, max(least, likely(canary, percent, stable, one, wide)))
-        above += [last] * (2 if one == percent else 1)
-    return tuple(one - other for one, other in zip(above, [*above[1:], 0.0], strict=True))
+        above.append(min(above[-1], max(least, likely(canary, percent, stable, one, wide))))
+    above.append(0.0)
+    middles = [1 - (one + other) / 2 for one, other in pairwise(above)]
+    raw = [4 * _NORMAL.inv_cdf(min(0.999, max(0.001, middle))) for middle in middles]
+    points = tuple(round(one - raw[0]) for one in raw)
+    chances = [0.0] * (points[-1] + 1)
+    for score, (higher, lower) in zip(points, pairwise(above), strict=True):
+        chances[score] += higher - lower
+    return points, tuple(chances)
 
 
 def places(minutes: Sequence[Latency], percent: int, wide: bool) -> list[Place]:
@@ -115,10 +138,12 @@ def places(minutes: Sequence[Latency], percent: int, wide: bool) -> list[Place]:
         if lower and rank(minute.canary, lower) == rank(minute.canary, percent):
             continue  # the same request
         of = tuple(one for one in PERCENTS if one in minute.stable_ms)
-        own = minute.canary_ms[percent]
-        score = sum(2 if one == percent else 1 for one in of if own > felt(minute.stable_ms[one]))
         if of:
-            found.append(Place(score, _chances(minute.canary, percent, minute.stable, of, wide)))
+            points, chances = scores(minute.canary, percent, minute.stable, of, wide)
+            above = 0
+            while above < len(of) and minute.canary_ms[percent] > minute.stable_ms[of[above]]:
+                above += 1
+            found.append(Place(points[above], chances))
     return found
 
 
@@ -130,9 +155,15 @@ def _factors(place: Place) -> tuple[float, ...]:
         return (0.0,) * len(BETS)
     logs = []
     for bet in BETS:
-        total = sum(chance * math.exp(bet * score / spread) for score, chance in enumerate(place.chances))
+        total = sum(chance * math.exp(bet * score / spread) for score, chance in enumerate(place.chances) if chance)
         logs.append(bet * place.score / spread - math.log(total))
     return tuple(logs)
+
+
+def usual(minutes: Sequence[Latency]) -> float:
+    """Requests of the canary in a minute in which it is asked."""
+    asked = [one.canary for one in minutes if one.canary]
+    return sum(asked) / len(asked) if asked else 0.0
 
 
 def is_wide(minutes: Sequence[Latency]) -> bool:

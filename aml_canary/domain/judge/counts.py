@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from aml_canary.domain.judge.betting import MOST, chance_of_sum, normal_tail, tempered, winnings
 
-# Odds ratios that are bet on. A canary whose odds are TOLERATED times stable's is as good as stable: nobody would see it.
+# Odds ratios that are bet on. A canary with TOLERATED times stable's errors is as good as stable, however sure that is: nobody would see it.
 ODDS = (1.5, 2.0, 4.0, 10.0, 40.0)
-TOLERATED = 1.05
+TOLERATED = 1.1
 # What is believed of clustering before anything is seen: how much more errors vary than single ones would, and what that belief weighs.
 USUAL, WEIGHT = 3.0, 2.0
 
@@ -45,15 +45,15 @@ def chances(canary: int, stable: int, errors: int, odds: float) -> tuple[float, 
 
 @lru_cache(maxsize=8192)
 def factors(count: Count) -> tuple[float, ...]:
-    """For each of ODDS, the logarithm of how much likelier the minute is with it than with TOLERATED."""
+    """For each of ODDS, the logarithm of how much likelier the minute is with it than if both are alike."""
     errors = count.canary_errors + count.stable_errors
     if not (errors and count.canary and count.stable):
         return (0.0,) * len(ODDS)
-    null = chances(count.canary, count.stable, errors, TOLERATED)
+    null = chances(count.canary, count.stable, errors, 1.0)
     logs = [(k, math.log(chance)) for k, chance in enumerate(null) if chance > 0]
     found = []
     for odds in ODDS:
-        tilt = math.log(odds / TOLERATED)
+        tilt = math.log(odds)
         top = max(log + tilt * k for k, log in logs)
         found.append(tilt * count.canary_errors - top - math.log(sum(math.exp(log + tilt * k - top) for k, log in logs)))
     return tuple(found)
@@ -79,11 +79,14 @@ def evidence(counts: Sequence[Count], effect: float) -> float:
 def chance(counts: Sequence[Count], effect: float) -> float:
     """The p-value of all these minutes together, looked at once, at a time that was known beforehand."""
     asked = [capped(count) for count in counts if count.canary and count.stable and count.canary_errors + count.stable_errors]
-    parts = [chances(count.canary, count.stable, count.canary_errors + count.stable_errors, TOLERATED) for count in asked]
+    parts = [chances(count.canary, count.stable, count.canary_errors + count.stable_errors, 1.0) for count in asked]
     seen = sum(count.canary_errors for count in asked)
     means = [sum(k * part for k, part in enumerate(one)) for one in parts]
     spread = sum(sum((k - mean) ** 2 * part for k, part in enumerate(one)) for one, mean in zip(parts, means, strict=True))
-    p = normal_tail((seen - 0.5 - sum(means)) / math.sqrt(spread)) if spread > 100 else chance_of_sum(parts, seen)
+    # Half of the chance of exactly this (mid-p): of few errors, the whole of it makes the test far stricter than it says.
+    if spread > 100:
+        return max(tempered(normal_tail((seen - sum(means)) / math.sqrt(spread)), effect), 1 / MOST)
+    p = (chance_of_sum(parts, seen) + chance_of_sum(parts, seen + 1)) / 2
     return max(tempered(p, effect), 1 / MOST)
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aml_canary.domain.judge import coarse, counts, limits, quality, ranks, safety
+from aml_canary.domain.judge import coarse, counts, limits, nearby, quality, ranks, safety, signed
 from aml_canary.domain.judge.betting import MOST
 from aml_canary.domain.judge.coarse import Latency
 from aml_canary.domain.judge.counts import Count
@@ -47,6 +47,7 @@ def errors(found: Sequence[Count], whole: Sequence[Count] | None, rules: Judge, 
     n, x = sum(one.canary for one in found), sum(one.canary_errors for one in found)
     m, y = sum(one.stable for one in found), sum(one.stable_errors for one in found)
     chance = counts.chance(whole, effect) if whole is not None else None
+    against = joined(early, counts.evidence(found, effect), chance)
     limit = safety.too_many(y, m, rules.tolerated_error_percent)
     times = ratio(x, n, y, m, effect)
     return Said(
@@ -57,7 +58,7 @@ def errors(found: Sequence[Count], whole: Sequence[Count] | None, rules: Judge, 
         times or "no errors in either",
         f"canary answers {(times.split(' (')[0] + ' as many errors as') if times else 'more errors than'} stable"
         f" ({percent(x, n)} against {percent(y, m)}, {x} of {n}",
-        joined(early, counts.evidence(found, effect), chance),
+        against if x * m > counts.TOLERATED * y * n else min(1.0, against),
         safety.of_errors(x, n, limit, plain) if n and m else None,
     )
 
@@ -82,31 +83,48 @@ def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, e
     """Latency: by single requests where both arms have them, else by percentiles. None where no minute has either."""
     if any(canary.durations and stable.durations for canary, stable in found):
         values = [(canary.durations, stable.durations) for canary, stable in found]
-        felt = [(own, tuple(map(coarse.felt, others))) for own, others in values]
-        later = None if whole is None else [(one.durations, tuple(map(coarse.felt, other.durations))) for one, other in whole]
+        later = None if whole is None else [(one.durations, other.durations) for one, other in whole]
         seen = [Latency(len(own), placed(own), len(others), placed(others)) for own, others in values if own and others]
-        worst, against = 50, single(felt, later, early)
+        by = {50: single(values, later, early)}
     else:
         seen = [both for both in map(coarsely, found) if both.canary and both.stable and both.canary_ms and both.stable_ms]
         if not seen:
             return None
-        evidence = coarse.evidence(seen)
-        chances = coarse.chance([coarsely(pair) for pair in whole]) if whole is not None else {}
-        by = {q: joined(early, evidence[q], chances.get(q)) * coarse.SHARES[q] for q in coarse.PERCENTS}
-        worst = max(by, key=lambda q: (by[q], -q))
-        against = min(MOST, max(early * sum(evidence[q] * coarse.SHARES[q] for q in coarse.PERCENTS), *by.values()))
-    shown = [(one.canary_ms[worst], one.stable_ms[worst]) for one in seen if worst in one.canary_ms and worst in one.stable_ms]
-    canary, stable, text = middle([own for own, _ in shown]), middle([other for _, other in shown]), times_of(shown)
+        by = coarsely_against(seen, [coarsely(pair) for pair in whole] if whole is not None else None, early)
+    felt = {q: coarse.felt(shown(seen, q)) for q in coarse.PERCENTS}
+    worst = max(by, key=lambda q: (felt[q], by[q], -q))
+    # Evidence for what nobody feels is none.
+    against = by[worst] if felt[worst] else min(1.0, by[worst])
+    pairs = shown(seen, worst)
+    canary, stable, text = middle([own for own, _ in pairs]), middle([other for _, other in pairs]), times_of(pairs)
     return Said(
         "latency",
         5,
         f"p{worst} {stable:.3g} ms",
         f"p{worst} {canary:.3g} ms",
         text,
-        f"canary's p{worst} latency is {text.split(' (')[0]} stable's ({canary:.3g} ms against {stable:.3g} ms, over {len(shown)} minutes",
+        f"canary's p{worst} latency is {text.split(' (')[0]} stable's ({canary:.3g} ms against {stable:.3g} ms, over {len(pairs)} minutes",
         against,
         safety.of_latency(seen, rules.tolerated_slowdown, coarse.is_wide(seen)),
     )
+
+
+def shown(minutes: Sequence[Latency], q: int) -> list[tuple[float, float]]:
+    """(canary, stable) milliseconds of one percentile, by minute."""
+    return [(one.canary_ms[q], one.stable_ms[q]) for one in minutes if q in one.canary_ms and q in one.stable_ms]
+
+
+def coarsely_against(found: Sequence[Latency], whole: Sequence[Latency] | None, early: float) -> dict[int, float]:
+    """Evidence for being slower, by percentile; the sum of their inverses is a healthy canary's risk."""
+    evidence = coarse.evidence(found)
+    chances: dict[int, float] = {}
+    if whole is not None:
+        chances = coarse.chance(whole)
+        if coarse.usual(whole) < coarse.SINGLE:
+            chances[50] = nearby.chance(whole)
+        elif not coarse.is_wide(whole):
+            chances[50] = signed.chance(signed.differences(whole))
+    return {q: joined(early, evidence[q], chances.get(q)) * coarse.SHARES[q] for q in coarse.PERCENTS}
 
 
 def coarsely(pair: Pair) -> Latency:
@@ -216,6 +234,8 @@ def alone(arms: Sequence[Arm], before: Sequence[Arm], rules: Judge, effect: floa
         if was and seen:
             asked = f"{HOUR_LATENCY:g} times the p{q} latency stable had before ({was:.3g} ms)"
             found.append(
-                latency_alone(f"p{q} latency", asked, arms, q, coarse.felt(was * HOUR_LATENCY), 2)._replace(stable=f"p{q} {was:.3g} ms")
+                latency_alone(f"p{q} latency", asked, arms, q, max(was * HOUR_LATENCY, was + coarse.TOLERATED_MS), 2)._replace(
+                    stable=f"p{q} {was:.3g} ms"
+                )
             )
     return found
