@@ -63,7 +63,7 @@ def picture(results: dict[str, Any]) -> str:
     way = " ".join(f"{_x(dots[name][0]):.0f},{_y(dots[name][1]):.0f}" for name in CAREFUL_TO_FAST if name in dots)
     lines.append(f'  <polyline class="way" points="{way}"/>')
     taken: list[tuple[float, float]] = []
-    for name, (alarm, served) in sorted(dots.items(), key=lambda item: item[1][1]):
+    for name, (alarm, served) in sorted(dots.items(), key=lambda item: -item[1][1]):
         x, y = _x(alarm), _y(served)
         lines.append(f'  <circle class="{"ours" if name in (OURS, *VARIANTS) else "other"}" cx="{x:.0f}" cy="{y:.0f}" r="6"/>')
         lines.append(_label(name, x, y, taken))

@@ -83,10 +83,11 @@ def by_fault(cells: Cells) -> str:
             continue
         low = [c for c in mine if c["rate"] <= SINGLE_UP_TO and SINGLE in c["judges"]]
         row = [family.name, family.text, _minutes(median(m[0] for m in caught)), _minutes(median(m[1] for m in caught))]
+        row.append(_percent(mean(c["judges"][OURS]["passed"] / c["judges"][OURS]["runs"] for c in mine)))
         row += [_percent(mean(c["judges"][name].get("served", 1.0) for c in mine)) for name in (OURS, "Kayenta")]
         row += [_percent(mean(failed(c, name) for c in low)) for name in (OURS, SINGLE)] if low else ["", ""]
         rows.append(row)
-    head = ["family", "what is wrong", "median min", "95 of 100 min", "bad answers served, % of all", "with Kayenta"]
+    head = ["family", "what is wrong", "median min", "95 of 100 min", "passed first %", "bad answers served, % of all", "with Kayenta"]
     return table([*head, f"failed % up to {SINGLE_UP_TO}/min", "same, single requests known"], rows)
 
 
