@@ -7,12 +7,13 @@ bet itself: that is how a fault that begins late is not masked by the healthy mi
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from statistics import NormalDist
 
 # Above this, evidence is not told apart any more.
 MOST = 1e12
-# More independent parts than this have a normal sum.
-EXACTLY = 200
+# A sum of so many possible parts, with such a variance, is taken as normal.
+MANY, WIDE = 1000, 100.0
 _NORMAL = NormalDist()
 
 
@@ -37,14 +38,20 @@ def bet(won: bool, chance: float, parts: Sequence[float]) -> tuple[float, ...]:
     return tuple(math.log1p(part * (1 / chance - 1)) if won else math.log1p(-part) for part in parts)
 
 
-def chance_of_sum(parts: Sequence[Sequence[float]], least: int) -> float:
+def chance_of_sum(parts: Sequence[tuple[float, ...]], least: int) -> float:
     """How likely independent whole numbers add up to `least` or more; `parts` holds, for each, the probabilities of 0, 1, 2, ..."""
+    return _chance_of_sum(tuple(parts), least)
+
+
+@lru_cache(maxsize=256)
+def _chance_of_sum(parts: tuple[tuple[float, ...], ...], least: int) -> float:
     if least <= 0:
         return 1.0
-    if len(parts) > EXACTLY:
+    if sum(map(len, parts)) > MANY:
         means = [sum(k * chance for k, chance in enumerate(part)) for part in parts]
         spread = sum(sum((k - mean) ** 2 * chance for k, chance in enumerate(part)) for part, mean in zip(parts, means, strict=True))
-        return normal_tail((least - 0.5 - sum(means)) / math.sqrt(spread)) if spread else 1.0
+        if spread > WIDE:
+            return normal_tail((least - 0.5 - sum(means)) / math.sqrt(spread))
     sums = [1.0]
     for part in parts:
         longer = [0.0] * (len(sums) + len(part) - 1)

@@ -12,7 +12,7 @@ from itertools import pairwise
 from statistics import NormalDist
 from typing import NamedTuple
 
-from aml_canary.domain.judge.betting import chance_of_sum, winnings
+from aml_canary.domain.judge.betting import chance_of_sum, normal_tail, winnings
 
 PERCENTS = (50, 90, 95, 99)
 # How the canary's percentiles share the risk of a false alarm.
@@ -21,9 +21,10 @@ SHARES = {50: 0.64, 90: 0.12, 95: 0.12, 99: 0.12}
 TOLERATED_MS, TOLERATED, MOST_TIMES = 5.0, 1.05, math.log(3)
 # How much is bet, in standard deviations.
 BETS = (0.3, 0.8, 2.0)
-# However far off it is, one minute is no more unlikely than this: a deployment may have a bad minute of its own.
-# (A minute of less than SINGLE requests is as unlikely as it is.)
-LEAST, LEAST_OF_FEW, FEW, SINGLE = 0.25, 0.1, 20, 3
+# However far off it is, one minute is no more unlikely than this, by which of stable's percentiles the canary's is above: a deployment may
+# have a bad minute of its own. (A minute of less than SINGLE requests is as unlikely as it is.)
+LEAST, SINGLE = {50: 0.25, 90: 0.1, 95: 0.05, 99: 0.05}, 3
+PLENTY = 300
 # Stable's 90th percentile is this many times its median where latencies have such gaps that a median between two requests is a third thing.
 WIDE = 5.0
 
@@ -49,6 +50,8 @@ def slower(canary: int, k: int, stable: int, j: int) -> float:
         return 1.0
     if mean - k > 8 * spread + 4:
         return 0.0
+    if spread > 12:
+        return normal_tail((mean - k + 0.5) / spread)
     at = k - 1  # at most this many of the canary's below stable's j-th
     log = math.lgamma(canary + 1) - math.lgamma(at + 1) - math.lgamma(canary - at + 1)
     log += math.lgamma(at + a) + math.lgamma(canary - at + b) - math.lgamma(canary + a + b)
@@ -72,6 +75,9 @@ def _between(position: float, wide: bool) -> tuple[int, float]:
 def likely(canary: int, percent: int, stable: int, of: int, wide: bool, most: bool = True) -> float:
     """How likely the canary's percentile is above stable's percentile `of`, if all are alike, by the convention where it is `most`, or least."""
     k, j = rank(canary, percent), rank(stable, of)
+    near = slower(canary, k, stable, j)
+    if canary > PLENTY and stable > PLENTY:
+        return near  # the conventions hardly differ
     (low, part), (bottom, rest) = _between(1 + (canary - 1) * percent / 100, wide), _between(1 + (stable - 1) * of / 100, False)
     top = min(low + 1, canary)
     linear = 0.0
@@ -79,7 +85,6 @@ def likely(canary: int, percent: int, stable: int, of: int, wide: bool, most: bo
         for other, share in ((bottom, 1 - rest), (min(bottom + 1, stable), rest)):
             if weight * share > 0:
                 linear += weight * share * slower(canary, place, stable, other)
-    near = slower(canary, k, stable, j)
     return max(near, linear) if most else min(near, linear)
 
 
@@ -112,15 +117,15 @@ class Place(NamedTuple):
 def scores(canary: int, percent: int, stable: int, of: tuple[int, ...], wide: bool) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """The score of being above none, one, ... of stable's percentiles `of`; and how likely each score from 0 on is, at most.
 
-    A score is a quarter of a standard deviation: the normal quantile in the middle of what is as likely.
+    A score is half a standard deviation: the normal quantile in the middle of what is as likely.
     """
-    least = 0.0 if canary < SINGLE else LEAST_OF_FEW if canary < FEW else LEAST
     above = [1.0]
     for one in of:
+        least = 0.0 if canary < SINGLE else LEAST[one]
         above.append(min(above[-1], max(least, likely(canary, percent, stable, one, wide))))
     above.append(0.0)
     middles = [1 - (one + other) / 2 for one, other in pairwise(above)]
-    raw = [4 * _NORMAL.inv_cdf(min(0.999, max(0.001, middle))) for middle in middles]
+    raw = [2 * _NORMAL.inv_cdf(min(0.999, max(0.001, middle))) for middle in middles]
     points = tuple(round(one - raw[0]) for one in raw)
     chances = [0.0] * (points[-1] + 1)
     for score, (higher, lower) in zip(points, pairwise(above), strict=True):
@@ -137,18 +142,27 @@ def places(minutes: Sequence[Latency], percent: int, wide: bool) -> list[Place]:
         lower = max((one for one in PERCENTS if one < percent and one in minute.canary_ms), default=0)
         if lower and rank(minute.canary, lower) == rank(minute.canary, percent):
             continue  # the same request
-        of = tuple(one for one in PERCENTS if one in minute.stable_ms)
-        if of:
-            points, chances = scores(minute.canary, percent, minute.stable, of, wide)
-            above = 0
-            while above < len(of) and minute.canary_ms[percent] > minute.stable_ms[of[above]]:
-                above += 1
-            found.append(Place(points[above], chances))
-    return found
+        found.append(
+            _place(minute.canary, minute.canary_ms[percent], minute.stable, tuple(sorted(minute.stable_ms.items())), percent, wide)
+        )
+    return [one for one in found if one is not None]
+
+
+@lru_cache(maxsize=16384)
+def _place(canary: int, ms: float, stable: int, stable_ms: tuple[tuple[int, float], ...], percent: int, wide: bool) -> Place | None:
+    of = tuple(one for one, _ in stable_ms if one in LEAST)
+    if not of:
+        return None
+    points, chances = scores(canary, percent, stable, of, wide)
+    above = 0
+    for one, edge in stable_ms:
+        above += one in LEAST and ms > edge
+    return Place(points[above], chances)
 
 
 @lru_cache(maxsize=65536)
-def _factors(place: Place) -> tuple[float, ...]:
+def factors(place: Place) -> tuple[float, ...]:
+    """For each of BETS, the logarithm of the factor of this place, which is 1 on average if both are alike."""
     mean = sum(score * chance for score, chance in enumerate(place.chances))
     spread = math.sqrt(sum((score - mean) ** 2 * chance for score, chance in enumerate(place.chances)))
     if spread < 1e-9:
@@ -177,7 +191,7 @@ def is_wide(minutes: Sequence[Latency]) -> bool:
 def evidence(minutes: Sequence[Latency]) -> dict[int, float]:
     """For the canary being slower, by percentile; a healthy one exceeds the mean, weighted by SHARES, with probability 1/mean, ever."""
     wide = is_wide(minutes)
-    return {percent: winnings([_factors(place) for place in places(minutes, percent, wide)]) for percent in PERCENTS}
+    return {percent: winnings([factors(place) for place in places(minutes, percent, wide)]) for percent in PERCENTS}
 
 
 def chance(minutes: Sequence[Latency]) -> dict[int, float]:

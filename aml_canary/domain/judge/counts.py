@@ -16,7 +16,7 @@ from aml_canary.domain.judge.betting import MOST, chance_of_sum, normal_tail, te
 ODDS = (1.5, 2.0, 4.0, 10.0, 40.0)
 TOLERATED = 1.1
 # What is believed of clustering before anything is seen: how much more errors vary than single ones would, and what that belief weighs.
-USUAL, WEIGHT = 3.0, 2.0
+USUAL, WEIGHT = 3.0, 0.5
 
 
 class Count(NamedTuple):

@@ -65,7 +65,7 @@ class _Bake:
         said = self._said()
         scale = sum(one.weight for one in said)
         findings = tuple(self._finding(one, scale) for one in said)
-        hold = sum(one.weight / scale * one.against for one in said) >= HOLD if scale else False
+        hold = any(sum(one.weight / scale * what for one, what in zip(said, sort, strict=True)) >= HOLD for sort in _doubts(said))
 
         def so(word: Word, reason: str, requests: int | None = None, minutes: int | None = None) -> Verdict:
             return Verdict(word, reason, findings, self.stable, self.canary, self.minutes, hold or word == "fail", requests, minutes)
@@ -148,6 +148,10 @@ class _Bake:
                 return None, None
             needed.append(requests)
         return math.ceil(max(needed)), math.ceil(max(needed) / rate)
+
+
+def _doubts(said: Sequence[Said]) -> tuple[list[float], list[float]]:
+    return [one.against for one in said], [one.suspicion for one in said]
 
 
 def _counts(pairs: Sequence[Pair]) -> list[Count]:

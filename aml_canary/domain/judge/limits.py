@@ -8,7 +8,7 @@ from aml_canary.domain.judge.betting import bet, winnings
 
 # Multiples of the limit that are bet on, and parts of the money on a minute that is too slow.
 TIMES = (1.3, 2.0, 5.0, 20.0)
-PARTS = (0.2, 0.5, 0.8)
+PARTS = (0.3, 0.6, 0.9)
 
 
 def of_errors(minutes: Sequence[tuple[int, int]], limit: float, effect: float) -> float:

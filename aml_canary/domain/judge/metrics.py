@@ -24,7 +24,7 @@ class Said(NamedTuple):
     """A metric's finding, as far as it goes without the other metrics.
 
     `weight` is its part of the risk, before all of them are scaled to 1; `worse` a sentence that holds if it fails. `safe` None: it has
-    nothing to be passed on, and does not stand in the way of a pass.
+    nothing to be passed on, and does not stand in the way of a pass. `suspicion` is evidence that counts for holding only.
     """
 
     metric: str
@@ -35,6 +35,7 @@ class Said(NamedTuple):
     worse: str
     against: float
     safe: float | None
+    suspicion: float = 1.0
 
 
 def joined(early: float, evidence: float, chance: float | None) -> float:
@@ -47,7 +48,8 @@ def errors(found: Sequence[Count], whole: Sequence[Count] | None, rules: Judge, 
     n, x = sum(one.canary for one in found), sum(one.canary_errors for one in found)
     m, y = sum(one.stable for one in found), sum(one.stable_errors for one in found)
     chance = counts.chance(whole, effect) if whole is not None else None
-    against = joined(early, counts.evidence(found, effect), chance)
+    evidence = counts.evidence(found, effect)
+    against, more = joined(early, evidence, chance), x * m > counts.TOLERATED * y * n
     limit = safety.too_many(y, m, rules.tolerated_error_percent)
     times = ratio(x, n, y, m, effect)
     return Said(
@@ -58,8 +60,9 @@ def errors(found: Sequence[Count], whole: Sequence[Count] | None, rules: Judge, 
         times or "no errors in either",
         f"canary answers {(times.split(' (')[0] + ' as many errors as') if times else 'more errors than'} stable"
         f" ({percent(x, n)} against {percent(y, m)}, {x} of {n}",
-        against if x * m > counts.TOLERATED * y * n else min(1.0, against),
+        against if more else min(1.0, against),
         safety.of_errors(x, n, limit, plain) if n and m else None,
+        evidence if more else 1.0,
     )
 
 
@@ -70,13 +73,22 @@ def ratio(x: int, n: int, y: int, m: int, effect: float) -> str:
     middle = math.log((x + 0.5) / (n + 1)) - math.log((y + 0.5) / (m + 1))
     half = 1.96 * math.sqrt(effect * (1 / (x + 0.5) + 1 / (y + 0.5)))
     low, high = math.exp(middle - half), math.exp(min(middle + half, 50))
-    most = f"{high:.3g}" if high < 1e4 else "any"
-    return f"{math.exp(middle):.2g} times ({low:.2g} to {most})"
+    most = short(high) if high < 1e4 else "any"
+    return f"{short(math.exp(middle))} times ({short(low)} to {most})"
+
+
+def short(number: float, digits: int = 2) -> str:
+    """A number for people: so many digits that say something, and never an exponent."""
+    if not number:
+        return "0"
+    places = digits - 1 - math.floor(math.log10(abs(number)))
+    text = f"{round(number, places):.{max(0, min(places, 6))}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def percent(errors: float, requests: float) -> str:
     """A share, ready to be shown."""
-    return f"{100 * errors / requests:.2g} %" if requests else "none asked"
+    return f"{short(100 * errors / requests)} %" if requests else "none asked"
 
 
 def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, early: float) -> Said | None:
@@ -92,18 +104,20 @@ def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, e
             return None
         by = coarsely_against(seen, [coarsely(pair) for pair in whole] if whole is not None else None, early)
     felt = {q: coarse.felt(shown(seen, q)) for q in coarse.PERCENTS}
-    worst = max(by, key=lambda q: (felt[q], by[q], -q))
+    most = max((by[q] for q in by if felt[q]), default=0.0)
+    # The lowest percentile that is sure enough says most.
+    worst = next((q for q in by if felt[q] and by[q] >= min(most, 1e4)), 50)
     # Evidence for what nobody feels is none.
-    against = by[worst] if felt[worst] else min(1.0, by[worst])
+    against = max(most, by[worst]) if most else min(1.0, by[worst])
     pairs = shown(seen, worst)
     canary, stable, text = middle([own for own, _ in pairs]), middle([other for _, other in pairs]), times_of(pairs)
     return Said(
         "latency",
         5,
-        f"p{worst} {stable:.3g} ms",
-        f"p{worst} {canary:.3g} ms",
+        f"p{worst} {short(stable, 3)} ms",
+        f"p{worst} {short(canary, 3)} ms",
         text,
-        f"canary's p{worst} latency is {text.split(' (')[0]} stable's ({canary:.3g} ms against {stable:.3g} ms, over {len(pairs)} minutes",
+        f"canary's p{worst} latency is {text.split(' (')[0]} stable's ({short(canary, 3)} ms against {short(stable, 3)} ms, over {len(pairs)} minutes",
         against,
         safety.of_latency(seen, rules.tolerated_slowdown, coarse.is_wide(seen)),
     )
@@ -145,7 +159,7 @@ def times_of(pairs: Sequence[tuple[float, float]]) -> str:
     if not found:
         return "not comparable"
     far = min(len(found) // 2, max(0, math.floor((len(found) - 1.96 * math.sqrt(len(found))) / 2)))
-    return f"{middle(found):.2g} times ({found[far]:.2g} to {found[-1 - far]:.2g})"
+    return f"{short(middle(found))} times ({short(found[far])} to {short(found[-1 - far])})"
 
 
 def middle(values: Sequence[float]) -> float:
@@ -186,7 +200,7 @@ def answers(
     )
 
 
-def limit_of(name: str, asked: str, seen: str, against: float, weight: float = 1) -> Said:
+def limit_of(name: str, asked: str, seen: str, against: float, weight: float = 2) -> Said:
     """An absolute limit; it can fail a canary, and what is not shown to exceed it does not stand in the way of a pass."""
     return Said(name, weight, asked, seen, "", f"canary exceeds {asked}: {seen}", against, None)
 
@@ -199,23 +213,23 @@ def absolute(arms: Sequence[Arm], rules: Judge, effect: float) -> list[Said]:
         said.append(errors_alone("limit of errors", f"the limit of {rules.limits.error_percent:g} % errors", arms, most, effect))
     for q, ms in ((50, rules.limits.p50_ms), (95, rules.limits.p95_ms)):
         if ms is not None:
-            said.append(latency_alone(f"limit of p{q}", f"the limit of p{q} {ms:g} ms", arms, q, ms))
+            said.append(latency_alone(f"limit of p{q}", f"the limit of p{q} {short(ms, 3)} ms", arms, q, ms))
     return said
 
 
-def errors_alone(name: str, asked: str, arms: Sequence[Arm], most: float, effect: float, weight: float = 1) -> Said:
+def errors_alone(name: str, asked: str, arms: Sequence[Arm], most: float, effect: float, weight: float = 2) -> Said:
     """The canary's errors against a share (0 to 1)."""
     n, x = sum(arm.requests for arm in arms), sum(arm.errors for arm in arms)
     against = limits.of_errors([(arm.requests, arm.errors) for arm in arms], most, effect)
     return limit_of(name, asked, f"{percent(x, n)} ({x} of {n}", against, weight)
 
 
-def latency_alone(name: str, asked: str, arms: Sequence[Arm], q: int, ms: float, weight: float = 1) -> Said:
+def latency_alone(name: str, asked: str, arms: Sequence[Arm], q: int, ms: float, weight: float = 2) -> Said:
     """The canary's percentile against milliseconds."""
     seen = [(len(arm.durations), placed(arm.durations)) if arm.durations else (arm.requests, arm.percentiles) for arm in arms]
     pairs = [(requests, by[q]) for requests, by in seen if q in by]
     against = limits.of_latency(pairs, q, ms)
-    return limit_of(name, asked, f"p{q} {middle([value for _, value in pairs]):.3g} ms (over {len(pairs)} minutes", against, weight)
+    return limit_of(name, asked, f"p{q} {short(middle([value for _, value in pairs]), 3)} ms (over {len(pairs)} minutes", against, weight)
 
 
 def alone(arms: Sequence[Arm], before: Sequence[Arm], rules: Judge, effect: float, plain: float) -> list[Said]:
@@ -232,10 +246,10 @@ def alone(arms: Sequence[Arm], before: Sequence[Arm], rules: Judge, effect: floa
         was = middle([by[q] for by in (placed(arm.durations) or arm.percentiles for arm in before) if q in by])
         seen = any(q in (placed(arm.durations) or arm.percentiles) for arm in arms)
         if was and seen:
-            asked = f"{HOUR_LATENCY:g} times the p{q} latency stable had before ({was:.3g} ms)"
+            asked = f"{HOUR_LATENCY:g} times the p{q} latency stable had before ({short(was, 3)} ms)"
             found.append(
                 latency_alone(f"p{q} latency", asked, arms, q, max(was * HOUR_LATENCY, was + coarse.TOLERATED_MS), 2)._replace(
-                    stable=f"p{q} {was:.3g} ms"
+                    stable=f"p{q} {short(was, 3)} ms"
                 )
             )
     return found

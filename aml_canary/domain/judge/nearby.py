@@ -1,9 +1,9 @@
 """Is a canary slower that is asked once or twice a minute? Its latencies among stable's percentiles of the minutes nearby, for the last look.
 
 With so few requests, one minute of stable's does not say much about what a single latency should have been; those around it do, while what
-both have in common (an hour of the day, an incident) still cancels. What the score of a canary's minute is on average, and how much it
-varies, is a matter of ranks and known exactly whatever the latencies are like; only their sum is taken as normal.
-May import the standard library only.
+both have in common (an hour of the day, an incident) still cancels, if it does not jump about from one minute to the next. What the score
+of a canary's minute is on average, and how much it varies, is a matter of ranks and known exactly whatever the latencies are like; only
+their sum is taken as normal. May import the standard library only.
 """
 
 import math
@@ -12,12 +12,14 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
-from aml_canary.domain.judge.betting import normal_tail
+from aml_canary.domain.judge.betting import normal_tail, tempered
 from aml_canary.domain.judge.coarse import PERCENTS, Latency, rank, scores
 
 # So many minutes on each side are nearby.
 NEAR = 5
 GRID = 60
+# What a dozen minutes vary more than they should is chance, up to this.
+BY_CHANCE = 1.6
 
 
 class Spread(NamedTuple):
@@ -33,20 +35,36 @@ def chance(minutes: Sequence[Latency]) -> float:
     """One-sided p-value of the canary's medians being above where they would be if both were alike."""
     asked = [one.canary > 0 and 50 in one.canary_ms for one in minutes]
     known = [tuple(q for q in PERCENTS if q in one.stable_ms) if one.stable else () for one in minutes]
-    surplus = variance = 0.0
+    surplus: list[float] = []  # of each of the canary's minutes
+    expected: list[float] = []  # its variance
+    variance = 0.0
     used = [0.0] * len(minutes)  # what stable's minutes are used for, in canary's minutes
     for at, minute in enumerate(minutes):
         near = [other for other in range(max(0, at - NEAR), min(len(minutes), at + NEAR + 1)) if known[other]] if asked[at] else []
+        if not near:
+            continue
+        more = own = others = rest = 0.0
         for other in near:
             of, there = known[other], minutes[other]
             points, chances = scores(minute.canary, 50, there.stable, of, False)
             seen = points[sum(minute.canary_ms[50] > there.stable_ms[q] for q in of)]
             spread = _spread(minute.canary, there.stable, of)
-            surplus += (seen - sum(k * one for k, one in enumerate(chances))) / len(near)
-            variance += (spread.canary + max(0.0, spread.both - spread.canary - spread.stable) / len(near)) / len(near)
+            more += (seen - sum(k * one for k, one in enumerate(chances))) / len(near)
+            own += spread.canary / len(near)
+            others += spread.stable / len(near)
+            rest += max(0.0, spread.both - spread.canary - spread.stable) / len(near)
             used[other] += math.sqrt(spread.stable) / len(near)
+        surplus.append(more)
+        expected.append(own + (others + rest) / len(near))
+        variance += own + rest / len(near)
     variance += sum(one * one for one in used)
-    return normal_tail(surplus / math.sqrt(variance)) if variance > 0 else 1.0
+    if not variance:
+        return 1.0
+    # Where latencies jump from one minute to the next, in both, the canary's minutes vary more than ranks alone would make them.
+    mean = sum(surplus) / len(surplus)
+    seen_spread = sum((one - mean) ** 2 for one in surplus) / max(1, len(surplus) - 1)
+    effect = max(1.0, seen_spread / (sum(expected) / len(expected)) / BY_CHANCE)
+    return tempered(normal_tail(sum(surplus) / math.sqrt(variance)), effect)
 
 
 @lru_cache(maxsize=8192)

@@ -39,16 +39,16 @@ def requests_to_pass(error_share: float, limit: float, safety: float, rules: Jud
 
 def latency_minutes(own: float, rules: Judge) -> float | None:
     """How many minutes a canary with `own` requests a minute, as quick as stable, needs until its latency passes."""
-    each = max(1.0, own)
-    won = NormalDist().cdf(
-        math.log(rules.tolerated_slowdown) / (SPREAD * max(1.0, 1.25 / math.sqrt(each)) if each < 2 else SPREAD * 1.25 / math.sqrt(each))
-    )
+    if own < 1 / FOREVER:
+        return None
+    # A single latency varies by SPREAD, the median of several by less.
+    spread = SPREAD * min(1.0, 1.25 / math.sqrt(max(1.0, own)))
+    won = NormalDist().cdf(math.log(rules.tolerated_slowdown) / spread)
     drift = max(won * math.log1p(part) + (1 - won) * math.log1p(-part) for part in BOLD)
     if drift <= 0:
         return None
     missing = math.log(1 / risk(rules).passing) + (0 if won > 0.98 else math.log(len(BOLD)))
-    seen = 1 - math.exp(-own)  # minutes in which it is asked at all
-    return missing / drift / seen
+    return missing / drift / -math.expm1(-own)  # in some minutes it is not asked at all
 
 
 def quicker_step(requests_per_minute: float, error_share: float, step: int, rules: Judge) -> int | None:

@@ -46,7 +46,8 @@ def normal_scores(values: Sequence[float]) -> list[float]:
         for at in range(first, last + 1):
             scores[order[at]] = score
         first = last + 1
-    return scores
+    mean = sum(scores) / len(scores) if scores else 0.0  # not 0 where some are equal
+    return [score - mean for score in scores]
 
 
 def log_mean(scores: Sequence[float], chosen: int, strength: float) -> float:

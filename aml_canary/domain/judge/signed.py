@@ -6,6 +6,7 @@ sharper than their signs alone, but wants latencies without gaps: see `coarse.is
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from aml_canary.domain.judge.betting import normal_tail
 from aml_canary.domain.judge.coarse import Latency
@@ -35,6 +36,11 @@ def _known(by: Mapping[int, float], percent: int) -> bool:
 
 def chance(values: Sequence[float]) -> float:
     """One-sided p-value for values (one for each minute) that tend to be above zero. Zeros say nothing."""
+    return _chance(tuple(values))
+
+
+@lru_cache(maxsize=64)
+def _chance(values: tuple[float, ...]) -> float:
     ordered = sorted((abs(value), value > 0) for value in values if value)
     doubled: list[int] = []  # twice the ranks, so that equal values may share one
     first = 0
