@@ -91,7 +91,7 @@ def test_a_branch_put_back_goes_straight_to_the_warm_deployment_in_spite_of_a_fr
     world.prefect.call(
         "PATCH", f"/flow_runs/{first}", {"tags": [f"endpoint:{world.endpoint}", "frozen", "frozen-until:2020-01-01T00:00:00+00:00"]}
     )
-    assert "goes on, its freeze is over" in world.run_guard()["state"]["message"]
+    assert "goes on: its freeze or rest is over" in world.run_guard()
     wait_until(
         lambda: world.prefect.state(first) == "Suspended" and frozen_until(world, first) == until, "it waits again, for the same end"
     )
