@@ -17,7 +17,8 @@ from examples.demo.traffic import SteadyTraffic
 from tests.orchestration.world import World, wait_until
 
 RATE = 10.0
-JUDGE = "{least_minutes: 2, longest_minutes: 8}"
+# Latency is no part of most stories, and on a busy machine needs more requests than they have.
+JUDGE = "{least_minutes: 2, longest_minutes: 15, tolerated_slowdown: 3}"
 # A verdict on a canary is a matter of minutes; this is for a machine with much else to do.
 LONG = 900.0
 
