@@ -7,15 +7,14 @@ Computed anew each time and kept nowhere, so whoever asks, the rollout or the gu
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from aml_canary.domain.judge.judging import judge
-from aml_canary.gateways.metrics import newest_whole_minute, read_minutes
-
 from aml_canary.domain.baking import compared_with
+from aml_canary.domain.judge.judging import judge
 from aml_canary.domain.judge.minutes import Minute
 from aml_canary.domain.judge.verdict import Verdict
 from aml_canary.domain.manifest import Judge
 from aml_canary.domain.observed import Facts
 from aml_canary.domain.steps import Bake
+from aml_canary.gateways.metrics import newest_whole_minute, read_minutes
 
 # A canary with all of the traffic is compared with what stable did in this many minutes before.
 _BEFORE = 60

@@ -7,7 +7,6 @@ The run is suspended meanwhile and holds no process; the guard wakes it, and jud
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from aml_canary.gateways.metrics import newest_whole_minute, source
 from prefect.flow_runs import suspend_flow_run
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
@@ -17,6 +16,7 @@ from aml_canary.domain.order import Order
 from aml_canary.domain.steps import Rest, label
 from aml_canary.errors import Permanent
 from aml_canary.gateways import prefect_history
+from aml_canary.gateways.metrics import newest_whole_minute, source
 from tasks.evidence import keep_rested
 from tasks.retry import retried
 

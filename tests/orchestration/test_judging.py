@@ -43,7 +43,7 @@ def resting(world: Canary) -> str:
     name, message = world.ended(run)
     assert (name, set(world.deployments)) == ("Promoted", {"green"}), message
     assert "keep-blue" in world.stages(run)
-    return f"blue was deleted {time.time() - since:.0f} s after it could have been"
+    return f"blue was kept for {time.time() - since:.0f} s after it lost its traffic, and then deleted"
 
 
 def rolled_back(world: Canary, run: str, since: float, because: str) -> str:
@@ -115,7 +115,9 @@ def late(world: Canary) -> str:
 def incident(world: Canary) -> str:
     """Both fail alike, so green is not the reason."""
     world.every = 4
-    run = world.release("v2-broken", "{least_minutes: 3, longest_minutes: 15, on_inconclusive: hold, tolerated_slowdown: 3}", blue="v2-broken")
+    run = world.release(
+        "v2-broken", "{least_minutes: 3, longest_minutes: 15, on_inconclusive: hold, tolerated_slowdown: 3}", blue="v2-broken"
+    )
     with world.users() as users:
         world.until_traffic(blue=70, green=30)
         world.break_it()
