@@ -1,0 +1,93 @@
+"""The lock, waiting and giving way on a real Prefect server: what `prefect_model` takes for granted."""
+
+import concurrent.futures
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Running, Suspended
+
+from aml_canary.gateways import prefect_db, prefect_history
+from aml_canary.gateways.prefect_db import Holder
+from tests.contract.receiver_world import PrefectServer, Sync
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UUID]:
+    """A deployment on a server of this module's own: only its runs can be suspended and resumed."""
+    server = PrefectServer(tmp_path_factory.mktemp("prefect"))
+    try:
+        server.wait()
+        with temporary_settings({PREFECT_API_URL: server.api_url}):
+            yield Sync(server.api_url).deploy()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def holder(deployment: UUID) -> Callable[..., Holder]:
+    """A holder whose run is at work, or suspended."""
+
+    def made(token: str, *, suspended: bool = False) -> Holder:
+        with get_client(sync_client=True) as client:
+            run = client.create_flow_run_from_deployment(deployment, parameters={"repository": "r", "commit": "c"}).id
+            client.set_flow_run_state(run, Running(), force=True)
+            if suspended:
+                client.set_flow_run_state(run, Suspended(timeout_seconds=600), force=True)
+        return Holder("churn", str(run), f"commit {token}", "m", token=token)
+
+    return made
+
+
+@pytest.fixture(autouse=True)
+def free(deployment: UUID) -> Iterator[None]:
+    yield
+    for held in prefect_db.holders():
+        prefect_db.release_lock(held)
+
+
+def test_of_twenty_who_take_it_at_once_one_has_it_and_all_know_who(holder: Callable[..., Holder]) -> None:
+    wanted = [replace(holder("one"), run=f"run {number}", token=str(number)) for number in range(20)]
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        # Threads know the settings of this test by a context of their own.
+        seen = list(pool.map(lambda one: one[0].run(prefect_db.take_lock, one[1]), [(copy_context(), one) for one in wanted]))
+    assert set(seen) == {prefect_db.held_by("churn")}
+
+
+def test_who_holds_it_takes_it_anew_and_only_the_newest_token_gives_it_up(holder: Callable[..., Holder]) -> None:
+    first = prefect_db.take_lock(holder("one"))
+    again = prefect_db.take_lock(replace(first, token="two"))
+    assert (again.term, again.token) == ("one", "two")
+    prefect_db.release_lock(first)
+    assert prefect_db.held_by("churn") == again
+    prefect_db.release_lock(again)
+    assert prefect_db.held_by("churn") is None
+
+
+def test_it_is_handed_over_once_with_who_was_displaced(holder: Callable[..., Holder]) -> None:
+    dead = prefect_db.take_lock(holder("dead"))
+    first = prefect_db.hand_over(dead, replace(holder("first"), displaced=(dead.run,)))
+    assert prefect_db.held_by("churn") == first
+    assert first.displaced == (dead.run,)
+    assert prefect_db.hand_over(dead, holder("second")) == first
+
+
+def test_who_waits_is_woken_when_nobody_alive_has_it(holder: Callable[..., Holder]) -> None:
+    held, waiting = prefect_db.take_lock(holder("held")), holder("waits", suspended=True)
+    prefect_db.mark_waiting(waiting.run, "churn", waiting=True)
+    assert prefect_db.wake_forgotten() == ()
+    prefect_db.release_lock(held, wake=False)
+    assert len(prefect_db.wake_forgotten()) == 1
+    assert prefect_db.run_state(waiting.run).type == "SCHEDULED"
+
+
+def test_one_that_waits_for_an_answer_is_ended_and_one_at_work_is_asked(holder: Callable[..., Holder]) -> None:
+    waiting, at_work = holder("waits", suspended=True), holder("works")
+    assert prefect_history.ask_to_give_way(waiting.run, "newer") is True
+    assert prefect_db.run_state(waiting.run).name == "Superseded"
+    assert prefect_history.ask_to_give_way(at_work.run, "newer") is False
+    assert (prefect_history.asked_to_give_way(at_work.run), prefect_db.run_state(at_work.run).type) == ("newer", "RUNNING")
