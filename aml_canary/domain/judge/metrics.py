@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aml_canary.domain.judge import coarse, counts, limits, nearby, quality, ranks, safety, signed
+from aml_canary.domain.judge import coarse, counts, limits, nearby, quality, ranks, safety, signed, tops
 from aml_canary.domain.judge.betting import MOST
 from aml_canary.domain.judge.coarse import Latency
 from aml_canary.domain.judge.counts import Count
@@ -113,13 +113,31 @@ def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, e
     canary, stable, text = middle([own for own, _ in pairs]), middle([other for _, other in pairs]), times_of(pairs)
     return Said(
         "latency",
-        3,
+        2.7,
         f"p{worst} {short(stable, 3)} ms",
         f"p{worst} {short(canary, 3)} ms",
         text,
         f"canary's p{worst} latency is {text.split(' (')[0]} stable's ({short(canary, 3)} ms against {short(stable, 3)} ms, over {len(pairs)} minutes",
         against,
         safety.of_latency(seen, rules.tolerated_slowdown, coarse.is_wide(seen)),
+    )
+
+
+def slowest(found: Sequence[Pair], whole: Sequence[Pair] | None, early: float) -> Said | None:
+    """The slowest requests, where percentiles tell them; judged at the last look only."""
+    top = tops.tops([coarsely(pair) for pair in (whole or found)])
+    if top is None or any(own.durations for own, _ in found):
+        return None
+    seen = f"{short(top.canary, 3)} ms against {short(top.stable, 3)} ms"
+    return Said(
+        "slowest requests",
+        0.3,
+        f"{short(top.stable, 3)} ms",
+        f"{short(top.canary, 3)} ms",
+        f"{top.minutes} minutes of canary above all of stable's",
+        f"canary has requests slower than all of stable's in {top.minutes} minutes ({seen}",
+        min(MOST, (1 - early) / max(top.chance, 1 / MOST)) if whole is not None else 0.0,
+        None,
     )
 
 
