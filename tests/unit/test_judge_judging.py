@@ -98,6 +98,12 @@ def test_single_requests_that_all_fail_are_enough() -> None:
     assert said(bake(*pairs[:4])).word == "inconclusive"
 
 
+@pytest.mark.parametrize("errors", [30, 48, 60])
+def test_an_outage_of_both_is_not_called_the_canarys(errors: int) -> None:
+    pairs = [(arm(60, errors), arm(540, 9 * errors))] * 6
+    assert all(said(bake(*pairs[:at])).word == "inconclusive" for at in range(1, 7))
+
+
 def test_an_incident_of_both_fails_nobody() -> None:
     pairs = [(arm(60, 12 if 8 <= at < 14 else 0), arm(540, 108 if 8 <= at < 14 else 3)) for at in range(30)]
     assert all(said(bake(*pairs[:at])).word != "fail" for at in range(1, 31))

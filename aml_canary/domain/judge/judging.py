@@ -100,6 +100,8 @@ class _Bake:
         tried = f"{self.canary} requests in {self.minutes} {_minutes(self.minutes)}"
         if known and not open_ and not hold and self.minutes - self.gaps >= self.rules.least_minutes:
             within = f"errors less than {self.rules.tolerated_error_percent:g} points above stable's"
+            if "latency" not in unseen:
+                within += f", latency less than {self.rules.tolerated_slowdown:g} times,"
             return so("pass", f"canary is as good as stable: {within} after {tried}{lack}")
         requests, minutes = self._needs(known)
         if hold:
