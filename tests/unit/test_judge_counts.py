@@ -76,7 +76,7 @@ def test_clusters_of_any_size_are_no_evidence_where_only_whether_there_were_erro
 @settings(deadline=None, max_examples=50)
 @given(minutes=st.lists(minute(4), min_size=1, max_size=3))
 def test_the_last_look_is_what_going_through_all_choices_says(minutes: list[Count]) -> None:
-    used = [counts.single(one) if counts.few(minutes) else counts.capped(one) for one in minutes]
+    used = counts.pooled([counts.single(one) for one in minutes]) if counts.few(minutes) else [counts.capped(one) for one in minutes]
     seen = sum(one.canary_errors for one in used)
     more = just = 0.0
     parts = [counts.chances(one.canary, one.stable, one.canary_errors + one.stable_errors, 1.0) for one in used]
@@ -90,7 +90,7 @@ def test_the_last_look_is_what_going_through_all_choices_says(minutes: list[Coun
 @settings(deadline=None)
 @given(minutes=st.lists(minute(), min_size=1, max_size=8), data=st.data())
 def test_the_order_of_minutes_is_nothing_to_the_last_look(minutes: list[Count], data: st.DataObject) -> None:
-    assert counts.chance(data.draw(st.permutations(minutes)), 2.0) == pytest.approx(counts.chance(minutes, 2.0))
+    assert counts.burst(data.draw(st.permutations(minutes)), 2.0) == pytest.approx(counts.burst(minutes, 2.0))
 
 
 def test_a_long_look_is_the_exact_one_in_good_approximation() -> None:

@@ -18,7 +18,7 @@ TOLERATED = 1.1
 # What is believed of clustering before anything is seen: how much more errors vary than single ones would, and what that belief weighs.
 USUAL, WEIGHT = 3.0, 0.5
 # Where the canary has fewer errors to expect in a minute than this, only whether there were any is looked at.
-FEW = 0.2
+FEW, POOL = 0.2, 60
 
 
 class Count(NamedTuple):
@@ -85,6 +85,17 @@ def few(counts: Sequence[Count]) -> bool:
     return sum(usual) < FEW * len(asked)
 
 
+def pooled(counts: Sequence[Count]) -> list[Count]:
+    """Neighbouring minutes together until they have POOL requests, without which most minutes say nothing of the canary's share."""
+    blocks: list[Count] = []
+    for count in counts:
+        if blocks and blocks[-1].canary + blocks[-1].stable < POOL:
+            blocks[-1] = Count(*(one + other for one, other in zip(blocks[-1], count, strict=True)))
+        else:
+            blocks.append(count)
+    return blocks
+
+
 def evidence(counts: Sequence[Count], effect: float) -> float:
     """For the canary being worse; a healthy one exceeds it with probability 1/evidence, ever. `effect` is the design effect (1 or more)."""
     tempered_ = winnings([factors(capped(count)) for count in counts], 1 / effect)
@@ -94,7 +105,7 @@ def evidence(counts: Sequence[Count], effect: float) -> float:
 def chance(counts: Sequence[Count], effect: float) -> float:
     """The p-value of all these minutes together, looked at once, at a time that was known beforehand."""
     if few(counts):
-        return _chance([single(count) for count in counts], 1.0)
+        return _chance(pooled([single(count) for count in counts]), 1.0)
     return _chance([capped(count) for count in counts], effect)
 
 
