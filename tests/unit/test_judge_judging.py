@@ -74,6 +74,12 @@ def test_a_slow_canary_fails_and_a_slower_one_at_once() -> None:
     assert said(bake(*grossly[:1])).word == "inconclusive"  # anybody has a bad minute
 
 
+def test_a_canary_that_was_slow_while_it_warmed_up_is_not_failed() -> None:
+    warming = {0: 3.0, 1: 1.6, 2: 1.2}
+    pairs = [(arm(600, 3, {q: ms * warming.get(at, 1 + 0.004 * (at % 3)) for q, ms in QUICK.items()}), arm(600, 3)) for at in range(30)]
+    assert all(said(bake(*pairs[:at]), share=0.5).word != "fail" for at in range(1, 31))
+
+
 def test_a_difference_nobody_feels_does_not_fail_however_sure_it_is() -> None:
     seven = dict.fromkeys(QUICK, 7.0)
     five = dict.fromkeys(QUICK, 5.0)

@@ -5,7 +5,7 @@ May import `domain` and the standard library only.
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from aml_canary.domain.judge import coarse, counts, limits, nearby, quality, ranks, safety, signed, tops
 from aml_canary.domain.judge.betting import MOST
@@ -15,6 +15,10 @@ from aml_canary.domain.judge.minutes import Arm
 from aml_canary.domain.manifest import Judge
 
 Pair = tuple[Arm, Arm]  # canary and stable
+Minutes = TypeVar("Minutes")
+
+# So many minutes a canary may have to warm up.
+WARM_UP = 3
 
 # With all of the traffic, the canary is compared with another time: so many times what was then is still as good.
 HOUR_ERRORS, HOUR_LATENCY = 2.0, 1.25
@@ -92,7 +96,11 @@ def percent(errors: float, requests: float) -> str:
 
 
 def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, early: float) -> Said | None:
-    """Latency: by single requests where both arms have them, else by percentiles. None where no minute has either."""
+    """Latency: by single requests where both arms have them, else by percentiles. None where no minute has either.
+
+    The first minutes count in what is looked at every minute, but neither in the last look nor in whether it is felt: a canary may warm up.
+    """
+    whole = warm(whole) if whole is not None else None
     if any(canary.durations and stable.durations for canary, stable in found):
         values = [(canary.durations, stable.durations) for canary, stable in found]
         later = None if whole is None else [(one.durations, other.durations) for one, other in whole]
@@ -103,7 +111,7 @@ def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, e
         if not seen:
             return None
         by = coarsely_against(seen, [coarsely(pair) for pair in whole] if whole is not None else None, early)
-    felt = {q: coarse.felt(shown(seen, q)) for q in coarse.PERCENTS}
+    felt = {q: coarse.felt(shown(warm(seen), q)) for q in coarse.PERCENTS}
     most = max((by[q] for q in by if felt[q]), default=0.0)
     # The lowest percentile that is sure enough says most.
     worst = next((q for q in by if felt[q] and by[q] >= min(most, 1e4)), 50)
@@ -123,9 +131,14 @@ def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, e
     )
 
 
+def warm(minutes: Sequence[Minutes]) -> Sequence[Minutes]:
+    """Without the minutes in which a canary may have to warm up; all of them while there are few."""
+    return minutes[WARM_UP:] if len(minutes) > WARM_UP else minutes
+
+
 def slowest(found: Sequence[Pair], whole: Sequence[Pair] | None, early: float) -> Said | None:
     """The slowest requests, where percentiles tell them; judged at the last look only."""
-    top = tops.tops([coarsely(pair) for pair in (whole or found)])
+    top = tops.tops([coarsely(pair) for pair in warm(whole or found)])
     if top is None or any(own.durations for own, _ in found):
         return None
     seen = f"{short(top.canary, 3)} ms against {short(top.stable, 3)} ms"

@@ -12,7 +12,6 @@ from aml_canary.domain.judge.coarse import TOLERATED, TOLERATED_MS, Latency
 
 # Of more requests the 99th percentile is not the slowest.
 MOST = 100
-WARM_UP = 3
 
 
 class Tops(NamedTuple):
@@ -25,8 +24,7 @@ class Tops(NamedTuple):
 
 
 def tops(minutes: Sequence[Latency]) -> Tops | None:
-    """None: the slowest are not known, or there are none. The first minutes do not count: a canary may have to warm up."""
-    minutes = minutes[WARM_UP:]
+    """None: the slowest are not known, or there are none."""
     if any(max(one.canary, one.stable) > MOST for one in minutes):
         return None
     own = [one.canary_ms[99] for one in minutes if one.canary and 99 in one.canary_ms]
