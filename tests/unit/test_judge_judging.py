@@ -74,6 +74,12 @@ def test_a_slow_canary_fails_and_a_slower_one_at_once() -> None:
     assert said(bake(*grossly[:1])).word == "inconclusive"  # anybody has a bad minute
 
 
+def test_a_canary_that_was_slow_while_it_warmed_up_is_not_failed() -> None:
+    warming = {0: 3.0, 1: 1.6, 2: 1.2}
+    pairs = [(arm(600, 3, {q: ms * warming.get(at, 1 + 0.004 * (at % 3)) for q, ms in QUICK.items()}), arm(600, 3)) for at in range(30)]
+    assert all(said(bake(*pairs[:at]), share=0.5).word != "fail" for at in range(1, 31))
+
+
 def test_a_difference_nobody_feels_does_not_fail_however_sure_it_is() -> None:
     seven = dict.fromkeys(QUICK, 7.0)
     five = dict.fromkeys(QUICK, 5.0)
@@ -96,6 +102,12 @@ def test_single_requests_that_all_fail_are_enough() -> None:
     pairs = [(arm(0), arm(6)), (arm(1, 1), arm(5))] * 4
     assert said(bake(*pairs)).word == "fail"
     assert said(bake(*pairs[:4])).word == "inconclusive"
+
+
+@pytest.mark.parametrize("errors", [30, 48, 60])
+def test_an_outage_of_both_is_not_called_the_canarys(errors: int) -> None:
+    pairs = [(arm(60, errors), arm(540, 9 * errors))] * 6
+    assert all(said(bake(*pairs[:at])).word == "inconclusive" for at in range(1, 7))
 
 
 def test_an_incident_of_both_fails_nobody() -> None:

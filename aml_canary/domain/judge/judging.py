@@ -100,6 +100,8 @@ class _Bake:
         tried = f"{self.canary} requests in {self.minutes} {_minutes(self.minutes)}"
         if known and not open_ and not hold and self.minutes - self.gaps >= self.rules.least_minutes:
             within = f"errors less than {self.rules.tolerated_error_percent:g} points above stable's"
+            if "latency" not in unseen:
+                within += f", latency less than {self.rules.tolerated_slowdown:g} times,"
             return so("pass", f"canary is as good as stable: {within} after {tried}{lack}")
         requests, minutes = self._needs(known)
         if hold:
@@ -120,9 +122,10 @@ class _Bake:
         whole = _counts(self.whole) if self.whole is not None else None
         said = [metrics.errors(self.counts, whole, self.rules, self.effect, self.plain, early)]
         slow = metrics.latency(self.pairs, self.whole, self.rules, early)
+        slowest = metrics.slowest(self.pairs, self.whole, early)
         later = None if self.whole is None else [(own.quality, other.quality) for own, other in self.whole]
         good = metrics.answers([(own.quality, other.quality) for own, other in self.pairs], later, early)
-        return [*said, *(one for one in (slow, good) if one), *metrics.absolute(arms, self.rules, self.effect)]
+        return [*said, *(one for one in (slow, slowest, good) if one), *metrics.absolute(arms, self.rules, self.effect)]
 
     def _finding(self, said: Said, scale: float) -> Finding:
         word: Word = "inconclusive"
