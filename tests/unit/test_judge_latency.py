@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aml_canary.domain.judge import coarse, nearby, ranks, signed
+from aml_canary.domain.judge import coarse, nearby, ranks, signed, tops
 from aml_canary.domain.judge.coarse import Latency
 
 Draw = Callable[[Random], float]
@@ -173,3 +173,17 @@ def test_what_nobody_feels_is_not_felt() -> None:
     assert not coarse.felt([])
     assert coarse.felt([(120.0, 100.0)] * 30)
     assert not coarse.felt([(5000.0, 100.0)] + [(100.0, 100.0)] * 29)
+
+
+@settings(deadline=None)
+@given(canary=st.integers(1, 3), stable=st.integers(1, 4), above=st.integers(1, 3))
+def test_the_slowest_being_the_canarys_is_no_likelier_than_said(canary: int, stable: int, above: int) -> None:
+    above = min(above, canary)
+    orders = list(combinations(range(canary + stable), canary))
+    exact = sum(set(range(canary + stable - above, canary + stable)) <= set(order) for order in orders) / len(orders)
+    minutes = [Latency(1, {99: 100.0 + 900 * (at < above)}, 0, {}) for at in range(canary)] + [Latency(0, {}, stable, {99: 200.0})]
+    found = tops.tops(minutes)
+    assert found is not None
+    assert found.minutes == above
+    assert exact <= found.chance + 1e-9
+    assert tops.tops([Latency(101, {99: 1.0}, 5, {99: 1.0})]) is None

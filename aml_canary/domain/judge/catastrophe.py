@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from aml_canary.domain.judge.counts import Count, chance
+from aml_canary.domain.judge.counts import Count, burst
 from aml_canary.domain.judge.safety import bounds
 
 ENOUGH, AT_ONCE, IN_A_ROW = 10, 30, 4
@@ -28,7 +28,7 @@ def broken(counts: Sequence[Count], effect: float, alpha: float) -> tuple[int, i
             if stable_requests < ENOUGH:
                 stable_errors, stable_requests = sum(one.stable_errors for one in counts), sum(one.stable for one in counts)
             well = stable_requests > 0 and bounds(stable_errors, stable_requests)[1] < errors / requests / 2
-            if well and chance(newest, effect) <= alpha / 10:
+            if well and burst(newest, effect) <= alpha / 10:
                 return errors, requests
         if many:
             return None

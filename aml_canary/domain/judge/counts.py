@@ -17,6 +17,8 @@ ODDS = (1.5, 2.0, 4.0, 10.0, 40.0)
 TOLERATED = 1.1
 # What is believed of clustering before anything is seen: how much more errors vary than single ones would, and what that belief weighs.
 USUAL, WEIGHT = 3.0, 0.5
+# Where the canary has fewer errors to expect in a minute than this, only whether there were any is looked at.
+FEW = 0.2
 
 
 class Count(NamedTuple):
@@ -71,14 +73,38 @@ def capped(count: Count) -> Count:
     return count._replace(canary_errors=min(count.canary_errors, int(usual + 2 + 3 * math.sqrt(usual))))
 
 
+def single(count: Count) -> Count:
+    """The minute with no more than one error of the canary: whatever came of it, one client had one. All of stable's count."""
+    return count._replace(canary_errors=min(count.canary_errors, 1))
+
+
+def few(counts: Sequence[Count]) -> bool:
+    """Whether the canary has so few errors to expect in a minute that it is enough to know whether it had any."""
+    asked = [one for one in counts if one.canary and one.stable]
+    usual = [(one.canary_errors + one.stable_errors) * one.canary / (one.canary + one.stable) for one in asked]
+    return sum(usual) < FEW * len(asked)
+
+
 def evidence(counts: Sequence[Count], effect: float) -> float:
     """For the canary being worse; a healthy one exceeds it with probability 1/evidence, ever. `effect` is the design effect (1 or more)."""
-    return winnings([factors(capped(count)) for count in counts], 1 / effect)
+    tempered_ = winnings([factors(capped(count)) for count in counts], 1 / effect)
+    return (tempered_ + winnings([factors(single(count)) for count in counts])) / 2 if few(counts) else tempered_
 
 
 def chance(counts: Sequence[Count], effect: float) -> float:
     """The p-value of all these minutes together, looked at once, at a time that was known beforehand."""
-    asked = [capped(count) for count in counts if count.canary and count.stable and count.canary_errors + count.stable_errors]
+    if few(counts):
+        return _chance([single(count) for count in counts], 1.0)
+    return _chance([capped(count) for count in counts], effect)
+
+
+def burst(counts: Sequence[Count], effect: float) -> float:
+    """The p-value of a few minutes with many errors."""
+    return _chance([capped(count) for count in counts], effect)
+
+
+def _chance(counts: Sequence[Count], effect: float) -> float:
+    asked = [count for count in counts if count.canary and count.stable and count.canary_errors + count.stable_errors]
     parts = [chances(count.canary, count.stable, count.canary_errors + count.stable_errors, 1.0) for count in asked]
     seen = sum(count.canary_errors for count in asked)
     means = [sum(k * part for k, part in enumerate(one)) for one in parts]

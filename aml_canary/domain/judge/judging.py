@@ -120,9 +120,10 @@ class _Bake:
         whole = _counts(self.whole) if self.whole is not None else None
         said = [metrics.errors(self.counts, whole, self.rules, self.effect, self.plain, early)]
         slow = metrics.latency(self.pairs, self.whole, self.rules, early)
+        slowest = metrics.slowest(self.pairs, self.whole, early)
         later = None if self.whole is None else [(own.quality, other.quality) for own, other in self.whole]
         good = metrics.answers([(own.quality, other.quality) for own, other in self.pairs], later, early)
-        return [*said, *(one for one in (slow, good) if one), *metrics.absolute(arms, self.rules, self.effect)]
+        return [*said, *(one for one in (slow, slowest, good) if one), *metrics.absolute(arms, self.rules, self.effect)]
 
     def _finding(self, said: Said, scale: float) -> Finding:
         word: Word = "inconclusive"

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aml_canary.domain.judge import coarse, counts, limits, nearby, quality, ranks, safety, signed
+from aml_canary.domain.judge import coarse, counts, limits, nearby, quality, ranks, safety, signed, tops
 from aml_canary.domain.judge.betting import MOST
 from aml_canary.domain.judge.coarse import Latency
 from aml_canary.domain.judge.counts import Count
@@ -54,7 +54,7 @@ def errors(found: Sequence[Count], whole: Sequence[Count] | None, rules: Judge, 
     times = ratio(x, n, y, m, effect)
     return Said(
         "errors",
-        5,
+        7,
         percent(y, m),
         percent(x, n),
         times or "no errors in either",
@@ -113,13 +113,31 @@ def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, e
     canary, stable, text = middle([own for own, _ in pairs]), middle([other for _, other in pairs]), times_of(pairs)
     return Said(
         "latency",
-        5,
+        2.7,
         f"p{worst} {short(stable, 3)} ms",
         f"p{worst} {short(canary, 3)} ms",
         text,
         f"canary's p{worst} latency is {text.split(' (')[0]} stable's ({short(canary, 3)} ms against {short(stable, 3)} ms, over {len(pairs)} minutes",
         against,
         safety.of_latency(seen, rules.tolerated_slowdown, coarse.is_wide(seen)),
+    )
+
+
+def slowest(found: Sequence[Pair], whole: Sequence[Pair] | None, early: float) -> Said | None:
+    """The slowest requests, where percentiles tell them; judged at the last look only."""
+    top = tops.tops([coarsely(pair) for pair in (whole or found)])
+    if top is None or any(own.durations for own, _ in found):
+        return None
+    seen = f"{short(top.canary, 3)} ms against {short(top.stable, 3)} ms"
+    return Said(
+        "slowest requests",
+        0.3,
+        f"{short(top.stable, 3)} ms",
+        f"{short(top.canary, 3)} ms",
+        f"{top.minutes} minutes of canary above all of stable's",
+        f"canary has requests slower than all of stable's in {top.minutes} minutes ({seen}",
+        min(MOST, (1 - early) / max(top.chance, 1 / MOST)) if whole is not None else 0.0,
+        None,
     )
 
 
@@ -190,7 +208,7 @@ def answers(
 
     return Said(
         "quality",
-        4,
+        3,
         f"{other:.3g}",
         f"{mean:.3g}",
         f"{mean - other:+.2g}",
@@ -200,7 +218,7 @@ def answers(
     )
 
 
-def limit_of(name: str, asked: str, seen: str, against: float, weight: float = 2) -> Said:
+def limit_of(name: str, asked: str, seen: str, against: float, weight: float = 1.5) -> Said:
     """An absolute limit; it can fail a canary, and what is not shown to exceed it does not stand in the way of a pass."""
     return Said(name, weight, asked, seen, "", f"canary exceeds {asked}: {seen}", against, None)
 
@@ -217,14 +235,14 @@ def absolute(arms: Sequence[Arm], rules: Judge, effect: float) -> list[Said]:
     return said
 
 
-def errors_alone(name: str, asked: str, arms: Sequence[Arm], most: float, effect: float, weight: float = 2) -> Said:
+def errors_alone(name: str, asked: str, arms: Sequence[Arm], most: float, effect: float, weight: float = 1.5) -> Said:
     """The canary's errors against a share (0 to 1)."""
     n, x = sum(arm.requests for arm in arms), sum(arm.errors for arm in arms)
     against = limits.of_errors([(arm.requests, arm.errors) for arm in arms], most, effect)
     return limit_of(name, asked, f"{percent(x, n)} ({x} of {n}", against, weight)
 
 
-def latency_alone(name: str, asked: str, arms: Sequence[Arm], q: int, ms: float, weight: float = 2) -> Said:
+def latency_alone(name: str, asked: str, arms: Sequence[Arm], q: int, ms: float, weight: float = 1.5) -> Said:
     """The canary's percentile against milliseconds."""
     seen = [(len(arm.durations), placed(arm.durations)) if arm.durations else (arm.requests, arm.percentiles) for arm in arms]
     pairs = [(requests, by[q]) for requests, by in seen if q in by]
@@ -239,7 +257,7 @@ def alone(arms: Sequence[Arm], before: Sequence[Arm], rules: Judge, effect: floa
     if not m:
         return []
     most = min(0.98, safety.bounds(y, m)[1] * HOUR_ERRORS)
-    said = errors_alone("errors", f"{HOUR_ERRORS:g} times the errors stable had before ({percent(y, m)})", arms, most, effect, 5)
+    said = errors_alone("errors", f"{HOUR_ERRORS:g} times the errors stable had before ({percent(y, m)})", arms, most, effect, 7)
     limit = safety.too_many(y, m, rules.tolerated_error_percent)
     found = [said._replace(stable=percent(y, m), canary=percent(x, n), safe=safety.of_errors(x, n, limit, plain) if n else None)]
     for q in (50, 95):

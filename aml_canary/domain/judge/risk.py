@@ -13,7 +13,7 @@ class Risk(NamedTuple):
 
     fail: float
     passing: float
-    early: float = 0.2
+    early: float = 0.15
 
 
 RISKS = {"careful": Risk(0.001, 0.01), "normal": Risk(0.01, 0.05), "fast": Risk(0.05, 0.1)}
