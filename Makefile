@@ -6,15 +6,16 @@ BIN := .venv/bin
 APPROVE ?= api
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench bench-emulator bench-push lock clean
+.PHONY: help install demo test check bench bench-emulator bench-push bench-judge lock clean
 
 help:
 	@echo "make demo     the whole system on this machine: a good release and a broken one (APPROVE=ui: you answer the gates)"
 	@echo "make test     all tests, against real Prefect servers, the real Azure SDK, real processes and git"
 	@echo "make check    formatting, lint, types, layers"
-	@echo "make bench    both of the next two"
+	@echo "make bench    all of the next three"
 	@echo "make bench-emulator  what the emulator's scoring door costs"
 	@echo "make bench-push  how long it takes from a signed push to the rollout's run"
+	@echo "make bench-judge  how right the judge is, next to the rules of others (a quarter of an hour)"
 	@echo "make lock     write requirements.lock anew from pyproject.toml"
 	@echo "make clean    remove everything that make made"
 
@@ -40,13 +41,16 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: bench-emulator bench-push
+bench: bench-emulator bench-push bench-judge
 
 bench-emulator: install
 	$(BIN)/python -m benchmarks.emulator
 
 bench-push: install
 	$(BIN)/python -m benchmarks.push
+
+bench-judge: install
+	$(BIN)/python -m benchmarks.judge
 
 lock: install
 	$(BIN)/uv pip compile pyproject.toml --extra emulator --group dev --universal --python-version 3.11 --generate-hashes \

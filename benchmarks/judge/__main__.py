@@ -17,7 +17,7 @@ from benchmarks.judge.publish import publish
 from benchmarks.judge.scores import cpu, stored
 from benchmarks.judge.traffic import SEED, Cell
 
-RUNS, EXTRA, SINGLE = 200, 40, 20
+RUNS, EXTRA, SINGLE = 200, 20, 10
 
 
 def main() -> None:

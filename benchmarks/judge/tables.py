@@ -16,6 +16,7 @@ def everything(results: dict[str, Any]) -> str:
     cells = results["cells"]
     runs = sum(cell["judges"][OURS]["runs"] for cell in cells)
     parts = [
+        "![False alarms against bad answers served, one dot for each judge](img/judge.svg)",
         f"{runs} canaries in {len(cells)} cells, seed `{results['seed']}`.",
         "### The gate",
         gate(results),
