@@ -29,7 +29,8 @@ def winnings(minutes: Sequence[Sequence[float]], power: float = 1.0, *, late: fl
     for number, logs in enumerate(minutes):
         stake = late / (number * (number + 1)) if number else 1 - late
         for bet, log in enumerate(logs):
-            made[bet] = min((made[bet] + stake) * math.exp(max(-700.0, min(700.0, log * power))), 1e100)
+            grown = (made[bet] + stake) * math.exp(log * power if log * power < 700 else 700)
+            made[bet] = grown if grown < 1e100 else 1e100
     return min(sum(made) / len(made) + late / len(minutes), MOST)
 
 

@@ -17,8 +17,8 @@ from aml_canary.domain.manifest import Judge
 Pair = tuple[Arm, Arm]  # canary and stable
 Minutes = TypeVar("Minutes")
 
-# So many minutes a canary may have to warm up.
-WARM_UP = 3
+# So many minutes a canary may have to warm up. With fewer than ENOUGH requests a minute that does not stand out, and each minute is needed.
+WARM_UP, ENOUGH = 3, 20
 
 # With all of the traffic, the canary is compared with another time: so many times what was then is still as good.
 HOUR_ERRORS, HOUR_LATENCY = 2.0, 1.25
@@ -100,7 +100,8 @@ def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, e
 
     The first minutes count in what is looked at every minute, but neither in the last look nor in whether it is felt: a canary may warm up.
     """
-    whole = warm(whole) if whole is not None else None
+    if whole is not None and coarse.usual([coarsely(pair) for pair in whole]) >= ENOUGH:
+        whole = warm(whole)
     if any(canary.durations and stable.durations for canary, stable in found):
         values = [(canary.durations, stable.durations) for canary, stable in found]
         later = None if whole is None else [(one.durations, other.durations) for one, other in whole]
