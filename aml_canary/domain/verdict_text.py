@@ -1,6 +1,6 @@
 """A verdict as people read it: a table for forms and artifacts, a line for logs. May import `domain` only."""
 
-from aml_canary.domain.judge.verdict import Verdict, Word
+from aml_canary.domain.judge.verdict import Finding, Verdict, Word
 from aml_canary.domain.steps import Bake, label
 
 # What a verdict comes to, in the words of somebody who has to act.
@@ -24,23 +24,17 @@ def verdict_table(bake: Bake, stable: str, verdict: Verdict) -> str:
         f"{verdict.minutes} whole minutes, {verdict.canary_requests} requests answered by {bake.canary}"
         f"{f', {verdict.stable_requests} by {stable}' if stable else ''}."
     )
-    rows = [
-        f"| {f.metric} | {f.stable} | {f.canary} | {f.effect} | {f.word} | {_odds(f.evidence)} | {_odds(f.safety)} |"
-        for f in verdict.findings
-    ]
-    if not rows:
+    if not verdict.findings:
         return f"{said}  \n{seen}"
-    heading = [
-        f"| metric | {stable or 'stable'} | {bake.canary} | effect | verdict | evidence that it is worse | evidence that it is fine |",
-        "|-|-|-|-|-|-|-|",
-    ]
+    # What decides comes first, because the form is narrow.
+    heading = [f"| metric | verdict | {stable or 'stable'} | {bake.canary} | effect | how sure |", "|-|-|-|-|-|-|"]
+    rows = [f"| {f.metric} | {f.word} | {f.stable} | {f.canary} | {f.effect} | {_sure(f)} |" for f in verdict.findings]
     return "\n".join([f"{said}  ", seen, "", *heading, *rows])
 
 
-def _odds(evidence: float) -> str:
-    """`1 in 250 by chance`, as far as anybody cares."""
+def _sure(finding: Finding) -> str:
+    """How seldom chance alone says what the finding says."""
+    evidence = {"fail": finding.evidence, "pass": finding.safety}.get(finding.word, 0.0)
     if evidence < 10:
-        return "little"
-    if evidence > 1e6:
-        return "wrong less than once in a million"
-    return f"wrong once in {evidence:.0f}"
+        return "not yet"
+    return f"wrong once in {evidence:.0f}" if evidence <= 1e6 else "wrong less than once in a million"
