@@ -6,17 +6,13 @@ Prefect nor Azure. May import everything of `aml_canary`; flows and tasks are re
 
 import json
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import click
 
-from aml_canary.errors import AmlCanaryError, Permanent
+from aml_canary.cli_answers import abort, approve, reject
+from aml_canary.cli_common import failing_plainly, insist_on_prefect
 
-P = ParamSpec("P")
-R = TypeVar("R")
 _formats = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", help="What to print: text for people, json for scripts."
 )
@@ -27,36 +23,6 @@ _path = click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.version_option(package_name="aml-canary")
 def main() -> None:
     """Safe GitOps rollouts of models on Azure ML online endpoints."""
-
-
-def _failing_plainly(command: Callable[P, R]) -> Callable[P, R]:
-    """Our own errors become their text and exit code 1, wrong settings theirs and exit code 2; a traceback is for bugs."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except AmlCanaryError as error:
-            click.echo(str(error), err=True)
-            sys.exit(1)
-        except ValueError as error:
-            from aml_canary.settings import problem_with_settings
-
-            told = problem_with_settings(error)
-            if not told:
-                raise
-            click.echo(told, err=True)
-            sys.exit(2)
-
-    return run
-
-
-def _insist_on_prefect() -> None:
-    """Without an address, Prefect's client would start a server of its own, for this moment, which knows of no rollout."""
-    from prefect.settings import PREFECT_API_URL
-
-    if not PREFECT_API_URL.value():
-        raise Permanent("No Prefect server is configured: set PREFECT_API_URL, such as http://127.0.0.1:4200/api.")
 
 
 @main.command()
@@ -70,7 +36,7 @@ def _insist_on_prefect() -> None:
     default="text",
     help="What to print: text for people, json for scripts, sarif (2.1.0) for code hosts and editors.",
 )
-@_failing_plainly
+@failing_plainly
 def validate(paths: tuple[Path, ...], notes: bool, changed: bool, form: str) -> None:
     """Check manifests: files, folders of a manifest, or folders to look through."""
     from aml_canary.local import changed_readings, readings
@@ -106,7 +72,7 @@ def validate(paths: tuple[Path, ...], notes: bool, changed: bool, form: str) -> 
     help="Plan against this endpoint (JSON, as `status --format json` prints it).",
 )
 @_formats
-@_failing_plainly
+@failing_plainly
 def plan(path: Path, observed: Path | None, form: str) -> None:
     """Show what a rollout of the manifest at PATH would do, without doing it."""
     from aml_canary.domain.order import what_is_left
@@ -137,13 +103,13 @@ def plan(path: Path, observed: Path | None, form: str) -> None:
     "--repository", help="Name (AML_CANARY_REPOSITORIES) or URL the worker reads from. Default: the remote `origin`, or the folder."
 )
 @_formats
-@_failing_plainly
+@failing_plainly
 def run(path: Path, repository: str | None, form: str) -> None:
     """Start a rollout of the manifest at PATH, as committed at HEAD, now."""
     from aml_canary.gateways.prefect_runs import start_rollout
     from aml_canary.local import committed_order
 
-    _insist_on_prefect()
+    insist_on_prefect()
     order = committed_order(path, repository)
     started = start_rollout(order)
     if form == "json":
@@ -155,13 +121,13 @@ def run(path: Path, repository: str | None, form: str) -> None:
 @main.command()
 @click.argument("endpoints", nargs=-1)
 @_formats
-@_failing_plainly
+@failing_plainly
 def status(endpoints: tuple[str, ...], form: str) -> None:
     """Show endpoints: what is live, and which rollout holds them. Without names, all of the workspace."""
     from aml_canary.gateways import azureml, prefect_db
     from aml_canary.local import observed_json
 
-    _insist_on_prefect()
+    insist_on_prefect()
     found = [azureml.observe(name) for name in endpoints or azureml.endpoint_names()]
     held = {holder.endpoint: f"{prefect_db.run_state(holder.run).name}, flow run {holder.run}" for holder in prefect_db.holders()}
     if form == "json":
@@ -177,14 +143,14 @@ def status(endpoints: tuple[str, ...], form: str) -> None:
 
 @main.command()
 @click.argument("endpoint")
-@_failing_plainly
+@failing_plainly
 def unquarantine(endpoint: str) -> None:
     """Let sync start again what was judged bad or rejected on ENDPOINT."""
     from dataclasses import replace
 
     from aml_canary.gateways import prefect_history
 
-    _insist_on_prefect()
+    insist_on_prefect()
     orders = prefect_history.quarantine_of(endpoint)
     barred = [entry for entry in orders.values() if not entry.lifted]
     for entry in barred:
@@ -207,9 +173,14 @@ def schema() -> None:
 @main.command("serve-webhooks")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8090, show_default=True, type=click.IntRange(1, 65535), help="Port to listen on.")
-@_failing_plainly
+@failing_plainly
 def serve_webhooks(host: str, port: int) -> None:
     """Run the webhook door: verified pushes become sync runs."""
     from aml_canary.receiver import serve
 
     serve(host, port)
+
+
+main.add_command(approve)
+main.add_command(reject)
+main.add_command(abort)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from examples.demo.manifests import path_of
 from examples.demo.stack import BIN
+from tests.orchestration.world import wait_until
 
 
 def cli(world, *words, cwd=None):
@@ -41,5 +42,33 @@ def test_status_can_be_planned_from_and_names_the_rollout_that_holds_an_endpoint
     assert world.until_asked(run) == "flight-green-10"
     held = json.loads(cli(world, "status", world.endpoint, "--format", "json").stdout)[0]["rollout"]
     assert held == f"Suspended, flow run {run}"
-    world.answer(run, "reject")
-    world.end_of(run)
+    rejected = cli(world, "reject", run, "the lift is not convincing", "--as", "Ada")
+    assert rejected.stdout.endswith(": flight-green-10 is rejected, and live traffic goes back, as Ada said.\n")
+    assert "Ada rejected flight-green-10: the lift is not convincing" in world.end_of(run)["state"]["message"]
+
+
+def test_a_rollout_is_approved_by_its_name_and_aborted_without_a_worker(world):
+    world.blue_is_live()
+    run = world.start_green()
+    assert world.until_asked(run) == "flight-green-10"
+    name = world.prefect.run(run)["name"]
+    nobody = cli(world, "approve", name, "--as", "")
+    assert (nobody.returncode, world.prefect.state(run)) == (1, "Suspended"), "an answer needs a name"
+    approved = cli(world, "approve", name, "--as", "Ada", "--comment", "go")
+    assert approved.stdout == f"{name}: flight-green-10 is approved and goes on, as Ada said.\n", approved.stderr
+    wait_until(lambda: world.traffic == {"blue": 90, "green": 10}, "it goes on")
+    assert world.until_asked(run) == "full-green"
+
+    world.stack.processes["worker"].kill()
+    aborted = cli(world, "abort", world.endpoint, "the press is here")
+    world.stack.start_worker()
+    assert aborted.stdout == f"The rollout of {world.endpoint} is ended. Live traffic was put back to blue 100 %. The endpoint is free.\n"
+    assert (world.traffic, world.lock()) == ({"blue": 100}, None)
+    state = world.prefect.run(run)["state"]
+    assert (state["type"], state["name"], state["message"]) == ("CANCELLED", "Aborted", "the press is here")
+
+    again = cli(world, "abort", world.endpoint, "twice")
+    assert again.stdout == f"No rollout holds {world.endpoint}. Live traffic: blue 100 %.\n"
+    late = cli(world, "approve", name, "--as", "Ada")
+    assert late.returncode == 1
+    assert "waits for no answer: it is Aborted" in late.stderr

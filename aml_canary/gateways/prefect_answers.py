@@ -1,0 +1,72 @@
+"""Answering a rollout that waits, and ending one, through Prefect's API: for those who hold it.
+
+What an answer means is not decided here (`tasks.gate`); Prefect itself checks it against the form. May import `errors`, its Prefect
+neighbours and Prefect's client.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelled
+
+from aml_canary.errors import Permanent
+from aml_canary.gateways.prefect_db import prefect_client
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A run that waits for an answer: its id and name, and the gate, such as `flight-green-10`."""
+
+    run: str
+    name: str
+    gate: str
+
+
+def waiting(name: str) -> Waiting:
+    """The run of this id or name that waits for an answer. Raises Permanent where there is none, or it waits for nothing."""
+    run = _find(name)
+    state = run.state
+    keys = state.state_details.run_input_keyset if state is not None and state.type == StateType.PAUSED else None
+    if state is None or not keys:
+        raise Permanent(f"{run.name} ({run.id}) waits for no answer: it is {state.name if state else 'not started'}.")
+    return Waiting(str(run.id), run.name, str(state.state_details.pause_key).rsplit("-", 2)[0])
+
+
+def answer(asked: Waiting, decision: str, approver: str, comment: str | None) -> None:
+    """Answer the form as the Resume button does. Raises Permanent where Prefect does not take it."""
+    form: dict[str, Any] = {"decision": decision, "approver": approver, "comment": comment}
+    with prefect_client() as client:
+        reply = client.resume_flow_run(UUID(asked.run), run_input=form)
+    if reply.status.value != "ACCEPT":
+        why = getattr(reply.details, "reason", None) or reply.status.value
+        raise Permanent(f"Prefect did not take the answer to {asked.gate} of {asked.name}: {why}")
+
+
+def abort_run(run: str, why: str) -> None:
+    """End a run as Aborted, whatever it is doing; a process that carries it out stops before its next step."""
+    with prefect_client() as client:
+        try:
+            client.set_flow_run_state(UUID(run), Cancelled(name="Aborted", message=why), force=True)
+        except ObjectNotFound:
+            return
+
+
+def _find(name: str) -> FlowRun:
+    """By id; else the newest of that name that is suspended, else the newest of that name."""
+    with prefect_client() as client:
+        try:
+            return client.read_flow_run(UUID(name))
+        except ObjectNotFound:
+            raise Permanent(f"Prefect has no flow run {name}.") from None
+        except ValueError:
+            named = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
+            found = client.read_flow_runs(flow_run_filter=named, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=50)
+    suspended = [run for run in found if run.state is not None and run.state.type == StateType.PAUSED]
+    if not found:
+        raise Permanent(f"Prefect has no flow run {name}. Give its id, or its name, such as churn@1a2b3c4.")
+    return (suspended or found)[0]
