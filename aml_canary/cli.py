@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from aml_canary.cli_answers import abort, approve, reject
+from aml_canary.cli_answers import abort, approve, explain, reject
 from aml_canary.cli_common import failing_plainly, insist_on_prefect
 
 _formats = click.option(
@@ -181,6 +181,5 @@ def serve_webhooks(host: str, port: int) -> None:
     serve(host, port)
 
 
-main.add_command(approve)
-main.add_command(reject)
-main.add_command(abort)
+for command in (approve, reject, abort, explain):
+    main.add_command(command)

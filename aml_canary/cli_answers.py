@@ -1,4 +1,4 @@
-"""The command line's answers: approve and reject what a rollout asks, abort a rollout.
+"""The command line's words about one rollout: approve, reject, abort, explain.
 
 Commands of `cli`, which adds them. May import everything of `aml_canary`, when a command runs.
 """
@@ -68,3 +68,15 @@ def abort(endpoint: str, why: str) -> None:
     prefect_db.release_lock(holder)
     put = f"was put back to {traffic_text(back.traffic)}" if back is not None else "was as before the rollout and was left alone"
     click.echo(f"The rollout of {endpoint} is ended. Live traffic {put}. The endpoint is free.")
+
+
+@click.command()
+@_run
+@failing_plainly
+def explain(run: str) -> None:
+    """Tell what RUN did and why, step by step: stages, questions, answers, verdicts, its end."""
+    from aml_canary.domain.explained import explained
+    from aml_canary.gateways.prefect_story import story_of
+
+    insist_on_prefect()
+    click.echo(explained(story_of(run)))

@@ -29,7 +29,7 @@ class Waiting:
 
 def waiting(name: str) -> Waiting:
     """The run of this id or name that waits for an answer. Raises Permanent where there is none, or it waits for nothing."""
-    run = _find(name)
+    run = find_run(name)
     state = run.state
     keys = state.state_details.run_input_keyset if state is not None and state.type == StateType.PAUSED else None
     if state is None or not keys:
@@ -56,8 +56,8 @@ def abort_run(run: str, why: str) -> None:
             return
 
 
-def _find(name: str) -> FlowRun:
-    """By id; else the newest of that name that is suspended, else the newest of that name."""
+def find_run(name: str) -> FlowRun:
+    """A flow run by id; else the newest of that name that is suspended, else the newest of that name. Raises Permanent."""
     with prefect_client() as client:
         try:
             return client.read_flow_run(UUID(name))

@@ -1,6 +1,7 @@
 """The installed program against everything running: what is live, who holds it, and starting a rollout by hand."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -72,3 +73,14 @@ def test_a_rollout_is_approved_by_its_name_and_aborted_without_a_worker(world):
     late = cli(world, "approve", name, "--as", "Ada")
     assert late.returncode == 1
     assert "waits for no answer: it is Aborted" in late.stderr
+
+    told = [line.split("  ", 2)[2].strip() for line in cli(world, "explain", run).stdout.splitlines()[1:]]
+    assert [re.sub(r"\d+ s", "n s", line) for line in told] == [
+        "create-green: done in n s",
+        "smoke-invoke-green: done in n s",
+        "asked whether to go on with flight-green-10",
+        "Ada approved flight-green-10: go",
+        "flight-green-10: done in n s",
+        "asked whether to go on with full-green",
+        "Aborted: the press is here",
+    ]
