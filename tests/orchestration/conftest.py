@@ -78,3 +78,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("how canaries ended")
         for line in told:
             terminalreporter.line(str(line))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """First what waits for minutes of metrics, beside all the others."""
+    items.sort(key=lambda item: "test_judging.py" not in item.nodeid)
