@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from aml_canary.settings import settings
 from examples.demo.manifests import manifest, path_of
 from tests.orchestration.test_cli import cli
 from tests.orchestration.world import World, wait_until
@@ -143,7 +145,9 @@ def test_what_was_rejected_is_in_quarantine_until_it_is_lifted(world: World) -> 
     assert "Nothing is in quarantine" in cli(world, "unquarantine", world.endpoint).stdout
 
 
-def test_drift_is_told_healed_where_the_manifest_says_so_and_a_removed_manifest_is_asked_about(world: World) -> None:
+def test_drift_is_told_healed_where_the_manifest_says_so_and_a_removed_manifest_is_asked_about(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rollout = "  approvals: {before: []}\n  retire: {delete: false}\n"
     world.push({"blue": 100}, {"blue": "v1"}, rollout)
     synced(world)
@@ -167,6 +171,12 @@ def test_drift_is_told_healed_where_the_manifest_says_so_and_a_removed_manifest_
     assert world.deployments.keys() == {"green"}
 
     world.repository.remove(path_of(world.endpoint))
+    with monkeypatch.context() as environment:
+        environment.setenv("AML_CANARY_PRUNE", "report")
+        settings.cache_clear()
+        assert f"{path_of(world.endpoint)} is no longer in git. It is left as it is (AML_CANARY_PRUNE: report)." in synced(world)
+        assert not [run for run in world.prefect.runs("teardown") if run["parameters"]["endpoint"] == world.endpoint]
+    settings.cache_clear()
     told = synced(world)
     assert f"{world.endpoint}: {path_of(world.endpoint)} is no longer in git." in told
     [teardown] = [run for run in world.prefect.runs("teardown") if run["parameters"]["endpoint"] == world.endpoint]
