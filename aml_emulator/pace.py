@@ -37,6 +37,8 @@ class Transition:
 class Pace:
     name: str = "fast"
     rules: dict[str, Transition] = field(default_factory=dict)
+    # Operations that wait to be read; another pace has them look again, because whoever began them may never read.
+    waiting: dict[int, Operation] = field(default_factory=dict)
 
     @classmethod
     def named(cls, name: str) -> Pace:
@@ -50,6 +52,11 @@ class Pace:
     def become(self, other: Pace) -> None:
         """Take another's rules, for operations under way too."""
         self.name, self.rules = other.name, other.rules
+        self._look_again()
+
+    def _look_again(self) -> None:
+        for operation in self.waiting.values():
+            operation.read.set()
 
     @property
     def hint(self) -> dict[str, str]:
@@ -70,6 +77,7 @@ class Pace:
         # The newest rule wins, so an older one with the same pattern must not keep its place.
         self.rules.pop(kind, None)
         self.rules[kind] = transition
+        self._look_again()
 
     def transition(self, kind: str) -> Transition:
         for pattern, transition in reversed(self.rules.items()):
@@ -82,9 +90,13 @@ class Pace:
         if transition.seconds:
             await asyncio.sleep(transition.seconds)
         # Asked again each time, so that an operation held back by a great number of reads can be let go.
-        while operation.reads < self.transition(operation.kind).reads:
-            operation.read.clear()
-            await operation.read.wait()
+        self.waiting[id(operation)] = operation
+        try:
+            while operation.reads < self.transition(operation.kind).reads:
+                operation.read.clear()
+                await operation.read.wait()
+        finally:
+            del self.waiting[id(operation)]
 
     def json(self) -> Json:
         return {"pace": self.name, "transitions": {k: v.json() for k, v in self.rules.items()}}

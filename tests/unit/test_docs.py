@@ -276,7 +276,7 @@ def test_deployments_pools_and_parameters_given_to_prefect_exist():
         elif pool := re.match(r"prefect (?:work-pool create|worker start --pool) (\S+)", line.command):
             assert pool[1] in pools, f"{line.where}: {line.command}"
             seen.add(pool[1])
-    assert seen == {"sync/sync", "teardown/teardown", "rollouts"}
+    assert seen == {"sync/sync", "teardown/teardown", "guard/guard", "rollouts"}
     for block in (yaml.safe_load(block) for block in fences(README, "yaml") if block.startswith("schedules:")):
         assert {"repository"} <= block["schedules"][0]["parameters"].keys() <= arguments_of("sync")
 

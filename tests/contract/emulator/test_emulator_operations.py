@@ -191,3 +191,16 @@ def test_at_azures_pace_a_deployment_goes_through_the_states_and_headers_of_the_
             pass
     finally:
         arm.emulator.pace(pace="fast")
+
+
+def test_an_operation_that_nobody_reads_is_let_go_by_another_pace(arm: Any) -> None:
+    """Whoever began it may be gone; a later look at the resource finds it done."""
+    arm.emulator.pace({"endpoint.create": {"reads": 10**6}})
+    assert arm.put_endpoint().status_code == 201
+
+    def state() -> str:
+        return str(arm.call("GET", f"onlineEndpoints/{ENDPOINT}").json()["properties"]["provisioningState"])
+
+    assert {state() for _ in range(20)} == {"Creating"}
+    arm.emulator.pace(pace="fast")
+    assert any(state() == "Succeeded" for _ in range(500))
