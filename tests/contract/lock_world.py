@@ -1,0 +1,297 @@
+"""Rollouts, sync and guard of one endpoint over a model of Prefect, stopped and started at each of their calls: what the lock's tests walk.
+
+The lock, following and guard code is the real one. Stands on `prefect_model`.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import Abort
+
+from aml_canary.domain.following import decide
+from aml_canary.domain.observed import Facts
+from aml_canary.domain.steps import CreateDeployment
+from aml_canary.errors import EndpointBusy, Outdated, Superseded, Transient
+from aml_canary.gateways import prefect_db, prefect_history
+from aml_canary.gateways.prefect_db import Holder
+from tasks import guarding, lock
+from tests.contract.prefect_model import FINAL, PrefectModel, Process, Run, Suspended, turn
+
+LEFT = (CreateDeployment("green"),)
+STEPS_OF_ALL = 20_000
+
+
+class World:
+    """A branch, an endpoint, Prefect, a worker, and people."""
+
+    def __init__(self, policy: str) -> None:
+        self.prefect, self.policy, self.head = PrefectModel(), policy, "a"
+        # What is live, what gets a tenth of the traffic beside it, who wrote that, and what to come back to.
+        self.live, self.canary, self.writer, self.stable = "", "", "", ""
+        self.processes: dict[str, Process] = {}
+        self.approved: set[UUID] = set()
+        self.writing: str = ""
+        self.guards = 0
+
+    # --- Azure -------------------------------------------------------------------------------------------------------
+
+    def write(self, by: str, live: str, canary: str, stable: str) -> None:
+        """One PUT; others may go first at its start and at its end."""
+        assert not self.writing, f"two writers: {self.writing} and {by}"
+        self.writing = by
+        try:
+            turn()
+            self.live, self.canary, self.writer, self.stable = live, canary, by, stable
+            turn()
+        finally:
+            self.writing = ""
+
+    def glance(self, _endpoint: str) -> SimpleNamespace:
+        turn()
+        return SimpleNamespace(facts=Facts(run=self.writer))
+
+    def roll_back(self, _endpoint: str, holder: Holder) -> str:
+        turn()
+        if self.writer in holder.runs and self.stable and (self.live, self.canary) != (self.stable, ""):
+            self.write(self.writer, self.stable, "", self.stable)
+        return ""
+
+    def guards_roll_back(self, _endpoint: str, holder: Holder) -> str:
+        """The guard holds no lock; what it writes is where everybody who may write as well goes back to."""
+        turn()
+        if self.writer in holder.runs and self.stable:
+            self.live, self.canary = self.stable, ""
+        return ""
+
+    # --- What Prefect runs -------------------------------------------------------------------------------------------
+
+    def sync(self) -> None:
+        turn()
+        head = self.head
+        history = prefect_history.rollouts_of("e")
+        turn()
+        wrote = next((past for past in history if past.run == self.writer), None)
+        unfinished = wrote is not None and not wrote.promoted
+        live = (self.stable, "") if unfinished and self.stable else (self.live, self.canary)
+        verdict = decide(
+            "e",
+            head,
+            history,
+            () if live == (head, "") else LEFT,
+            {},
+            head,
+            writer=self.writer,
+            unfinished=live != (self.live, self.canary),
+        )
+        if verdict.do == "drifted":
+            assert prefect_history.rollouts_of("e") != history, "nobody but rollouts writes"
+        if verdict.do == "start":
+            self.prefect.create(verdict.key, {"order": head}, ["endpoint:e", f"order:{head}"])
+
+    def overtaken(self, order: str) -> str:
+        turn()
+        return "" if self.head == order else f"the head is {self.head}"
+
+    def rollout(self, run: Run) -> None:
+        if not self.prefect.propose(run, StateType.RUNNING, "Running", of={StateType.SCHEDULED}):
+            return
+        end = partial(self.prefect.propose, run, of={StateType.RUNNING})
+        order = run.parameters["order"]
+        wanted = Holder("e", str(run.id), order, "m", token=f"t{self.prefect.number()}")
+        try:
+            holder = lock.take_endpoint(wanted, self.policy, partial(self.overtaken, order))
+        except Outdated:
+            end(StateType.COMPLETED, "Outdated")
+            return
+        except EndpointBusy:
+            end(StateType.FAILED, "Failed")
+            return
+        try:
+            while self.next_step(run, order, holder):
+                pass
+            lock.release_endpoint(holder)
+            end(StateType.COMPLETED, "Promoted")
+        except Superseded:
+            self.roll_back("e", holder)
+            lock.release_endpoint(holder)
+            end(StateType.CANCELLED, "Superseded")
+        except EndpointBusy:
+            end(StateType.FAILED, "Failed")
+        except Abort:
+            pass
+
+    def next_step(self, run: Run, order: str, holder: Holder) -> bool:
+        turn()
+        seen = (self.live, self.canary)
+        if seen == (order, ""):
+            return False
+        lock.give_way(holder)
+        if not self.live or self.canary == order:
+            self.ask(run)
+            step = (order, "")
+        else:
+            assert not self.canary, f"{order} begins beside {self.canary}"
+            step = (self.live, order)
+        assert (self.live, self.canary) == seen, "somebody else wrote"
+        begun = self.writer in holder.runs and self.stable
+        self.write(holder.run, *step, self.stable if begun else self.live)
+        return True
+
+    def ask(self, run: Run) -> None:
+        turn()
+        if run.id not in self.approved:
+            self.suspend(run)
+
+    def suspend(self, run: Run) -> None:
+        self.prefect.propose(run, StateType.PAUSED, "Suspended", of={StateType.RUNNING})
+        raise Suspended
+
+    def guard(self) -> None:
+        for holder in holders(self.prefect):
+            fine, told = guarding.look_after(holder)
+            assert fine, told
+        prefect_db.wake_forgotten()
+
+    # --- What happens ------------------------------------------------------------------------------------------------
+
+    def push(self, order: str) -> None:
+        self.head = order
+
+    def deliver(self, _: int = 0) -> None:
+        self.begin(f"sync {self.prefect.number()}", self.sync)
+
+    def watch(self, _: int = 0) -> None:
+        # A schedule's runs come one after the other.
+        if "guard" not in self.processes:
+            self.begin("guard", self.guard)
+
+    def work(self, _: int = 0) -> None:
+        """The worker starts a process for everything that is due."""
+        for run in self.prefect.runs.values():
+            if run.state.type == StateType.SCHEDULED and str(run.id) not in self.processes:
+                self.begin(str(run.id), partial(self.rollout, run))
+
+    def begin(self, name: str, work: Callable[[], None]) -> None:
+        self.processes[name] = Process(work)
+
+    def step(self, which: int, times: int = 1) -> None:
+        for _ in range(times):
+            if self.processes:
+                name = sorted(self.processes)[which % len(self.processes)]
+                process = self.processes[name]
+                process.step()
+                if process.over:
+                    del self.processes[name]
+
+    def of_person(self, which: int, states: set[StateType]) -> Run | None:
+        runs = [run for run in self.prefect.runs.values() if run.state.type in states and "waiting" not in run.tags]
+        return runs[which % len(runs)] if runs else None
+
+    def approve(self, which: int) -> None:
+        if run := self.of_person(which, {StateType.PAUSED}):
+            self.approved.add(run.id)
+            self.prefect.put(run, StateType.SCHEDULED, "Resuming")
+
+    def crash(self, which: int) -> None:
+        """kill -9 of a process between two calls; it may be in the middle of a write."""
+        names = [name for name in sorted(self.processes) if name != "guard" and not name.startswith("sync")]
+        if names:
+            name = names[which % len(names)]
+            self.processes.pop(name).kill()
+            run = self.prefect.runs[UUID(name)]
+            if run.state.type not in FINAL:
+                self.prefect.put(run, StateType.CRASHED, "Crashed")
+
+    def retry(self, which: int) -> None:
+        if run := self.of_person(which, {StateType.CRASHED, StateType.FAILED}):
+            self.prefect.put(run, StateType.SCHEDULED, "AwaitingRetry")
+
+    def settle(self) -> None:
+        """Everything that goes on by itself has gone on; people answer, and retry what crashed of what git wants."""
+        for _ in range(12):
+            self.finish_processes()
+            self.deliver()
+            self.finish_processes()
+            self.work()
+            self.finish_processes()
+            self.watch()
+            self.finish_processes()
+            for which in range(len(self.prefect.runs)):
+                self.approve(which)
+            newest = [run for run in self.prefect.runs.values() if run.parameters["order"] == self.head][-1:]
+            for run in newest:
+                if run.state.type == StateType.CRASHED:
+                    self.prefect.put(run, StateType.SCHEDULED, "AwaitingRetry")
+        self.finish_processes()
+
+    def finish_processes(self) -> None:
+        for number in range(STEPS_OF_ALL):
+            if not self.processes:
+                return
+            self.step(number)
+        raise AssertionError(f"{sorted(self.processes)} go on for ever")
+
+
+def holders(prefect: PrefectModel) -> list[Holder]:
+    turn()
+    return [holder for variable in list(prefect.variables.values()) if (holder := prefect_db._holder(variable)) is not None]  # type: ignore[arg-type]
+
+
+def patient(task: Any) -> Callable[..., Any]:
+    """The task as a plain function; what is Transient is tried again for as long as it takes."""
+
+    def call(*arguments: Any) -> Any:
+        while True:
+            try:
+                return task.fn(*arguments)
+            except Transient:
+                turn()
+
+    return call
+
+
+TASKS = {
+    name: patient(getattr(lock, name))
+    for name in ("supersede", "seen", "try_lock", "hand_over", "release_endpoint", "wait_for_end", "left_behind")
+}
+
+
+@contextmanager
+def at_work(world: World) -> Iterator[None]:
+    """The code under test speaks to this world."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (prefect_db, prefect_history):
+            patch.setattr(module, "prefect_client", world.prefect.client)
+        for name, task in TASKS.items():
+            patch.setattr(lock, name, task)
+        patch.setattr(lock, "roll_back", world.roll_back)
+        patch.setattr(lock, "azureml", SimpleNamespace(glance=world.glance))
+        patch.setattr(lock, "suspend_flow_run", lambda **_: world.suspend(world.prefect.runs[UUID(own())]))
+        patch.setattr(lock, "get_run_logger", lambda: logging.getLogger("quiet"))
+        patch.setattr(guarding, "get_run_logger", lambda: logging.getLogger("quiet"))
+        patch.setattr(guarding, "roll_back", world.guards_roll_back)
+        patch.setattr(guarding, "release_endpoint", TASKS["release_endpoint"])
+        patch.setattr(guarding, "tell_about", lambda *_: None)
+        # Every process here is heard of, and every canary good: the lock is what this is about.
+        patch.setattr(guarding, "silent", lambda _: False)
+        patch.setattr(guarding, "judge_unwatched", lambda _: "")
+        own = partial(name_of_this_process, world)
+        yield
+    for process in world.processes.values():
+        process.kill()
+
+
+def name_of_this_process(world: World) -> str:
+    from tests.contract.prefect_model import CURRENT
+
+    return next(name for name, process in world.processes.items() if process is CURRENT.process)
+
+
+# What happens how often: mostly that one of the processes goes on for a few calls.
