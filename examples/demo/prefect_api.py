@@ -24,7 +24,7 @@ class PrefectApi:
         On SQLite, Prefect answers 503 when two writers meet; its own clients ask again, and so does this.
         """
         for _ in range(20):
-            response = self._session.request(method, self.url + path, json=body, timeout=30)
+            response = self._session.request(method, self.url + path, json=body, timeout=90)
             if response.status_code != 503:
                 break
             time.sleep(0.25)

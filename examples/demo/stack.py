@@ -43,8 +43,8 @@ class Stack:
     door: str = ""
 
     def start_worker(self) -> None:
-        """Start the worker of the rollouts pool, which makes the pool where there is none."""
-        command = [str(BIN / "prefect"), "worker", "start", "--pool", POOL, "--type", "process", "--name", "worker", "--with-healthcheck"]
+        """Start the worker of the rollouts pool."""
+        command = [str(BIN / "prefect"), "worker", "start", "--pool", POOL, "--name", "worker", "--with-healthcheck"]
         port = free_port()
         env = {**self.env, "PREFECT_WORKER_WEBSERVER_PORT": str(port), "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1"}
         worker = Process("worker", command, env, self.folder / "logs" / "worker.log", cwd=self.folder)
@@ -118,15 +118,24 @@ def running_stack(folder: Path, cache: Path, repositories: Mapping[str, str], *,
         made = Stack(folder, emulator, api, env, webhook_secret=secrets.token_hex(16))
         stack.callback(made.stop)
         made.processes["prefect"] = start_prefect(folder, cache, api, env, port)
+        # Here and not by the worker, which says that it is well before its pool is there.
+        api.call("POST", "/work_pools/", {"name": POOL, "type": "process"})
         made.start_worker()
-        deploy = [str(BIN / "prefect"), "--no-prompt", "deploy", "--all", "--prefect-file", str(ROOT / "prefect.yaml")]
-        done = subprocess.run(deploy, env=env, cwd=ROOT, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        if done.returncode:
-            raise RuntimeError(f"prefect deploy failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+        deploy_all(env)
         # Otherwise Prefect starts another program first, which would fetch the flow's code; ours is installed (see the README).
         quicker = {"job_variables": {"command": f"{sys.executable} -m prefect.engine"}}
         api.call("PATCH", f"/deployments/{api.deployment('sync/sync')['id']}", quicker)
         yield made
+
+
+def deploy_all(env: Mapping[str, str]) -> None:
+    """Create the deployments of prefect.yaml; once more where Prefect's SQLite had too much to do. Raises RuntimeError."""
+    command = [str(BIN / "prefect"), "--no-prompt", "deploy", "--all", "--prefect-file", str(ROOT / "prefect.yaml")]
+    for _ in range(3):
+        done = subprocess.run(command, env=env, cwd=ROOT, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if not done.returncode:
+            return
+    raise RuntimeError(f"prefect deploy failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
 
 
 def start_prefect(folder: Path, cache: Path, api: PrefectApi, env: Mapping[str, str], port: int) -> Process:

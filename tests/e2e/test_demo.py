@@ -99,7 +99,7 @@ def test_the_demo_s_two_releases_end_as_they_should_with_no_request_lost_and_no_
     (tmp_path / "run" / "prefect").mkdir(parents=True)
     (tmp_path / "run" / "prefect" / "prefect.db").write_text("what an earlier demo has left")
     demo = start_demo(tmp_path)
-    output, _ = demo.communicate(timeout=280)
+    output, _ = demo.communicate(timeout=480)
     assert demo.returncode == 0, output
     for part in ("= Promoted", "= Failed", "SmokeFailed: green failed 1 of 1 smoke requests", "As it should be."):
         assert part in output
