@@ -81,10 +81,7 @@ def freeze_ends(order: Order) -> datetime | None:
 @retried("quarantine")
 def quarantine(order: Order, why: str) -> None:
     """Have no sync apply this order again until git wants something else, or a person lifts it."""
-    orders = prefect_history.quarantine_of(order.endpoint)
-    orders.pop(order.digest, None)
-    entry = Quarantined(order.commit, why, str(flow_run.id))
-    prefect_history.set_quarantine(order.endpoint, {**orders, order.digest: entry})
+    prefect_history.put_in_quarantine(order.endpoint, order.digest, Quarantined(order.commit, why, str(flow_run.id)))
 
 
 @retried("end-quarantine")

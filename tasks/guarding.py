@@ -74,7 +74,7 @@ def _look_after(holder: Holder) -> Told:
         return True, ""
     told = f"{bad}. {roll_back(holder.endpoint, holder)}"
     prefect_history.end_run(holder.run, JudgedBad.state, told)
-    _quarantine(holder, bad)
+    quarantine_bad(holder, bad)
     return _free(holder, told, State.FAILURE)
 
 
@@ -111,12 +111,12 @@ def judge_unwatched(holder: Holder) -> str:
     return f"{bake.canary} is worse: {verdict.reason.rstrip('.')}" if verdict.word == "fail" else ""
 
 
-def _quarantine(holder: Holder, why: str) -> None:
+@retried("quarantine")
+def quarantine_bad(holder: Holder, why: str) -> None:
+    """Have no sync apply the rollout's order again until git wants something else, or a person lifts it."""
     if digest := prefect_history.order_of_run(holder.run):
-        orders = prefect_history.quarantine_of(holder.endpoint)
-        orders.pop(digest, None)
         entry = Quarantined(holder.commit, f"it was judged bad: {why}", holder.run)
-        prefect_history.set_quarantine(holder.endpoint, {**orders, digest: entry})
+        prefect_history.put_in_quarantine(holder.endpoint, digest, entry)
 
 
 def _free(holder: Holder, what: str, said: State) -> Told:

@@ -1,7 +1,7 @@
 """The judge's word on a canary that has live traffic, from the metrics of the minutes since its last traffic step.
 
-Computed anew each time and kept nowhere, so whoever asks, the rollout or the guard, hears the same. May import `aml_canary.domain`,
-`aml_canary.gateways` and `aml_canary.settings`.
+Computed anew each time and kept nowhere, so whoever asks, the rollout or the guard, hears the same. May import `aml_canary.domain`
+and `aml_canary.gateways`.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from aml_canary.domain.baking import compared_with
 from aml_canary.domain.judge.judging import judge
-from aml_canary.domain.judge.minutes import Minute
+from aml_canary.domain.judge.minutes import Minute, spans
 from aml_canary.domain.judge.verdict import Verdict
 from aml_canary.domain.manifest import Judge
 from aml_canary.domain.observed import Facts
@@ -18,8 +18,8 @@ from aml_canary.gateways.metrics import newest_whole_minute, read_minutes
 
 # A canary with all of the traffic is compared with what stable did in this many minutes before.
 _BEFORE = 60
-# No more of the past than this is read, however long somebody takes to answer a gate.
-_LONGEST = 24 * 60
+# Of what comes after the bake no more minutes than this are read, however long somebody takes to answer a gate.
+_MOST_LATER = 24 * 60
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,10 @@ def whole_minutes(watch: Watch) -> int:
 
 
 def minutes_of(watch: Watch) -> tuple[Minute, ...]:
-    """The whole minutes since the traffic step, at most the last day's. Raises Transient or Permanent."""
+    """The whole minutes since the traffic step, of a long wait those that `spans` names. Raises Transient or Permanent."""
     newest = newest_whole_minute(datetime.now(UTC))
-    if newest < watch.first:
-        return ()
-    return read_minutes(watch.endpoint, watch.stable or None, watch.bake.canary, max(watch.first, newest - _LONGEST + 1), newest)
+    read = spans(watch.first, newest, watch.rules.longest_minutes, _MOST_LATER)
+    return tuple(m for first, last in read for m in read_minutes(watch.endpoint, watch.stable or None, watch.bake.canary, first, last))
 
 
 def minutes_before(watch: Watch) -> tuple[Minute, ...]:

@@ -75,6 +75,13 @@ def set_quarantine(endpoint: str, orders: dict[str, Quarantined]) -> None:
             client.update_variable(VariableUpdate(name=name, value=value))
 
 
+def put_in_quarantine(endpoint: str, order: str, entry: Quarantined) -> None:
+    """Add an order, by its digest, as the newest; what was said of it before is replaced."""
+    orders = quarantine_of(endpoint)
+    orders.pop(order, None)
+    set_quarantine(endpoint, {**orders, order: entry})
+
+
 def _quarantine_name(endpoint: str) -> str:
     return _QUARANTINE + re.sub(r"[^a-z0-9-]", "-", endpoint.lower())
 

@@ -44,3 +44,16 @@ class Minute:
     at: int
     stable: Arm | None
     canary: Arm | None
+
+
+def spans(first: int, newest: int, longest: int, most: int) -> tuple[tuple[int, int], ...]:
+    """Which minutes to judge of those from `first` to `newest`, as ranges with both ends included.
+
+    The first `longest` always, because the judge's one look at the end is about exactly these, and would not be one look if they moved on;
+    of what comes after them the newest `most`.
+    """
+    later = first + longest
+    start = max(later, newest - most + 1)
+    if newest < first:
+        return ()
+    return ((first, newest),) if newest < later or start == later else ((first, later - 1), (start, newest))
