@@ -15,7 +15,7 @@ help:
 	@echo "make bench    all of the next three"
 	@echo "make bench-emulator  what the emulator's scoring door costs"
 	@echo "make bench-push  how long it takes from a signed push to the rollout's run"
-	@echo "make bench-judge  how right the judge is, next to the rules of others (a quarter of an hour)"
+	@echo "make bench-judge  how right the judge is, next to the rules of others (twenty minutes)"
 	@echo "make lock     write requirements.lock anew from pyproject.toml"
 	@echo "make clean    remove everything that make made"
 

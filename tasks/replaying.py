@@ -19,7 +19,7 @@ from aml_canary.domain.judge.risk import risk
 from aml_canary.domain.judge.verdict import Verdict
 from aml_canary.domain.order import Order
 from aml_canary.domain.smoke import same_answer
-from aml_canary.errors import Transient
+from aml_canary.errors import Permanent, Transient
 from aml_canary.gateways import azureml
 from aml_canary.gateways.functions import load
 from aml_canary.gateways.scoring import score
@@ -70,7 +70,7 @@ class Replay:
             asked = self._asked.setdefault((self._last, name), _Asked())
             asked.statuses[answer.status] += 1
             if self._function is not None and answer.status == 200:
-                asked.values.append(float(self._function(json.loads(body), json.loads(answer.body))))
+                asked.values.append(value_of(self._function, body, answer.body))
         if answers[0].status == 200:
             self._compared += 1
             self._agreed += answers[1].status == 200 and same_answer(answers[0].body, answers[1].body, tolerance)
@@ -94,3 +94,14 @@ class Replay:
         if self._least is None or not self._compared:
             return verdict
         return verdict.also(agreement(self._agreed, self._compared, self._least, risk(self._over.rules).fail))
+
+
+def value_of(function: Callable[[Any, Any], float], request: bytes, response: str) -> float:
+    """What the manifest's function makes of an answer. Raises Permanent where it makes nothing of it, or the answer is no JSON."""
+    try:
+        return float(function(json.loads(request), json.loads(response)))
+    except Exception as error:
+        raise Permanent(
+            f"rollout.judge.quality.function failed ({type(error).__name__}: {error}) on the answer {response[:200]!r}. "
+            "Have it give a number for every answer that may come with HTTP 200, bad ones too."
+        ) from error
