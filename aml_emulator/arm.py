@@ -11,6 +11,7 @@ import json
 import logging
 import uuid
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 from aml_emulator import errors, instances
@@ -72,6 +73,8 @@ class Arm:
             return
         if not request.path.startswith("/_emulator"):
             self.log.add(request, reply.status)
+        if self.context.settings.answers is not None and "/onlineendpoints" in request.path.lower():
+            _write_down(self.context.settings.answers, request, reply)
         await _send(send, reply, request.method == "HEAD")
 
     async def _answer(self, request: Request) -> Reply | None:
@@ -172,6 +175,13 @@ class Arm:
         else:
             # A write answers before it has ended, and may end only when its client asks for its state.
             self.foreign.later(asyncio.get_running_loop().create_task(write()))
+
+
+def _write_down(file: Path, request: Request, reply: Reply) -> None:
+    said: Json = {"method": request.method, "path": request.path, "query": request.query}
+    said |= {"status": reply.status, "headers": reply.headers, "body": reply.encoded().decode(errors="replace")}
+    with file.open("a") as lines:
+        lines.write(json.dumps(said) + "\n")
 
 
 async def _drain(request: Request) -> bool:

@@ -56,6 +56,9 @@ def main() -> None:
 @click.option("--subscription", help="Subscription id.")
 @click.option("--resource-group")
 @click.option("--workspace")
+@click.option(
+    "--answers", type=click.Path(path_type=Path, dir_okay=False), help="Write each answer about online endpoints here, a JSON line each."
+)
 @click.option("--until-stdin-closes", is_flag=True, help="Stop when standard input ends.")
 def start(
     folder: Path,
@@ -69,6 +72,7 @@ def start(
     subscription: str | None,
     resource_group: str | None,
     workspace: str | None,
+    answers: Path | None,
     until_stdin_closes: bool,
 ) -> None:
     """Run in the foreground until SIGTERM or SIGINT."""
@@ -79,6 +83,7 @@ def start(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s", stream=sys.stderr)
     settings = Settings(folder, state, pace=pace, environments=environments, arm_port=arm_port, scoring_port=scoring_port)
     settings.environment_cache = environment_cache
+    settings.answers = answers
     settings.subscription_id = subscription or settings.subscription_id
     settings.resource_group = resource_group or settings.resource_group
     settings.workspace = workspace or settings.workspace

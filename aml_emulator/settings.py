@@ -18,6 +18,8 @@ class Settings:
     folder: Path
     # Where state is kept over restarts; None keeps none.
     state: Path | None = None
+    # Where each answer about online endpoints is written down, for whoever checks them; None writes none.
+    answers: Path | None = None
     subscription_id: str = "11111111-1111-4111-8111-111111111111"
     resource_group: str = "aml-emulator"
     workspace: str = "aml-emulator"

@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -103,15 +103,18 @@ class Stack:
 
 
 @contextmanager
-def running_stack(folder: Path, cache: Path, repositories: Mapping[str, str], *, prefect_port: int = 0) -> Iterator[Stack]:
+def running_stack(
+    folder: Path, cache: Path, repositories: Mapping[str, str], *, prefect_port: int = 0, emulator_options: Sequence[str] = ()
+) -> Iterator[Stack]:
     """Start emulator, Prefect server, deployments and worker; stop them all at the end.
 
     `repositories` are those to follow, name to URL. `folder` gets the state and logs of this run. `cache` keeps an empty
-    Prefect database between runs, because making one takes longer than everything else.
+    Prefect database between runs, because making one takes longer than everything else. `emulator_options` are those of
+    `aml-emulator start`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        emulator = stack.enter_context(running_emulator(folder / "emulator"))
+        emulator = stack.enter_context(running_emulator(folder / "emulator", *emulator_options))
         port = prefect_port or free_port()
         api = PrefectApi(f"http://127.0.0.1:{port}/api")
         env = environment(folder, emulator, api.url) | {"AML_CANARY_REPOSITORIES": json.dumps(dict(repositories))}

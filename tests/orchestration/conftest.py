@@ -12,18 +12,28 @@ from aml_canary.gateways.azureml.client import client
 from aml_canary.settings import settings
 from examples.demo.processes import adopt_orphans, children, end_orphans
 from examples.demo.stack import ROOT, Stack, running_stack
+from tests.contract.emulator.openapi import FOLDER, checked
 from tests.orchestration.world import World, wait_until
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Everything running, without schedules: the tests start runs themselves."""
+    """Everything running, without schedules: the tests start runs themselves.
+
+    At the end, what Azure's stand-in answered to whatever process is held to Microsoft's description of it.
+    """
     adopt_orphans()
     others = children(os.getpid())
-    with running_stack(tmp_path_factory.mktemp("stack"), ROOT / ".demo" / "cache", {}) as running:
+    folder = tmp_path_factory.mktemp("stack")
+    answers = folder / "answers.jsonl"
+    with running_stack(folder, ROOT / ".demo" / "cache", {}, emulator_options=("--answers", str(answers))) as running:
         running.clear_schedules()
         yield running
     end_orphans(keep=others)
+    if FOLDER.exists():
+        described, untrue = checked(answers)
+        assert described
+        assert untrue == []
 
 
 @pytest.fixture

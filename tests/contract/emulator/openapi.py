@@ -14,10 +14,11 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import requests
 from jsonschema import Draft202012Validator, FormatChecker
+from requests.structures import CaseInsensitiveDict
 
 FOLDER = Path(__file__).resolve().parents[4] / "shared" / "reference" / "arm-spec"
 MISSING = "the official OpenAPI description is not beside this checkout (../shared/reference/arm-spec)"
@@ -145,6 +146,20 @@ def _inner(error: Any) -> Iterator[Any]:
     for inner in error.context or ():
         yield inner
         yield from _inner(inner)
+
+
+def checked(answers: Path) -> tuple[set[str], list[str]]:
+    """Of answers written down by `aml-emulator start --answers`: the operations they are of, and what is untrue about them."""
+    described: set[str] = set()
+    untrue: list[str] = []
+    for line in answers.read_text().splitlines():
+        said = json.loads(line)
+        url = f"https://127.0.0.1{said['path']}?{urlencode(said['query'])}"
+        name, wrong = check(said["method"], url, said["status"], CaseInsensitiveDict(said["headers"]), said["body"])
+        if name is not None:
+            described.add(name)
+            untrue += wrong
+    return described, untrue
 
 
 class Recorder:

@@ -7,11 +7,14 @@ check itself is shown to see a lie.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aml_emulator.process import running_emulator
 from tests.contract.emulator import openapi
+from tests.contract.emulator.conftest import Arm
 from tests.contract.emulator.openapi import Recorder
 
 ENDPOINT = "canary"
@@ -98,3 +101,16 @@ def test_a_lie_in_an_answer_is_seen(lie: Any, seen: list[str]) -> None:
     name, wrong = openapi.check("GET", f"https://127.0.0.1{path}?api-version=2023-04-01", 200, {}, json.dumps(GOOD | lie))
     assert name == "OnlineEndpoints_Get"
     assert [text.split("200: ")[1][: len(start)] for text, start in zip(wrong, seen, strict=True)] == seen
+
+
+def test_answers_to_any_process_are_written_down_and_a_lie_among_them_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = tmp_path / "answers.jsonl"
+    with running_emulator(tmp_path / "emulator", "--answers", str(answers)) as emulator:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", emulator.ca_bundle)
+        arm = Arm(emulator)
+        assert arm.put_endpoint().status_code == 201
+        assert arm.call("GET", "onlineEndpoints/nobody").status_code == 404
+        assert arm.call("GET", "onlineEndpoints").status_code == 200
+    assert openapi.checked(answers) == ({"OnlineEndpoints_CreateOrUpdate", "OnlineEndpoints_Get", "OnlineEndpoints_List"}, [])
+    answers.write_text(answers.read_text().replace('\\"authMode\\"', '\\"authorization\\"'))
+    assert "authorization" in "".join(openapi.checked(answers)[1])
