@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prefect.client.schemas.objects import StateType
+from prefect.exceptions import Abort
 
-from aml_canary.errors import Outdated
+from aml_canary.errors import EndpointBusy, Outdated, Superseded
 from aml_canary.gateways import prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
 from tasks import lock
@@ -81,6 +82,30 @@ def test_an_order_that_became_outdated_while_it_took_the_endpoint_gives_it_up_ag
     with pytest.raises(Outdated, match="come and gone"):
         lock.take_endpoint(running(world, "a"), "supersede", lambda: next(said))
     assert prefect_db.held_by("e") is None
+
+
+def test_a_rollout_that_has_begun_goes_on_though_the_branch_moves(world: World) -> None:
+    """A newer order asks it to give way, if that is what the manifest wants; it does not find itself outdated in the middle."""
+    mine = lock.take_endpoint(running(world, "a"), "queue")
+    again = lock.take_endpoint(replace(mine, token="after a resume"), "queue", lambda: "moved on")
+    assert prefect_db.held_by("e") == again
+
+
+def test_before_each_step_it_is_known_whether_the_endpoint_is_still_this_process_own(world: World) -> None:
+    mine = prefect_db.take_lock(running(world, "a"))
+    lock.give_way(mine)
+    prefect_history.ask_to_give_way(mine.run, "b")
+    with pytest.raises(Superseded, match="b takes its place"):
+        lock.give_way(mine)
+    again = prefect_db.take_lock(replace(mine, token="another process"))
+    with pytest.raises(Abort):
+        lock.give_way(mine)
+    prefect_db.release_lock(again)
+    with pytest.raises(EndpointBusy, match="nobody has it"):
+        lock.give_way(mine)
+    other = prefect_db.take_lock(running(world, "c"))
+    with pytest.raises(EndpointBusy, match=other.run):
+        lock.give_way(mine)
 
 
 def test_of_two_who_take_over_from_a_dead_holder_the_second_looks_again_and_asks_the_first(world: World) -> None:

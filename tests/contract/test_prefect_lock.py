@@ -4,13 +4,15 @@ import concurrent.futures
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Running, Suspended
 
+from aml_canary.errors import Transient
 from aml_canary.gateways import prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
 from tests.contract.receiver_world import PrefectServer, Sync
@@ -66,6 +68,29 @@ def test_who_holds_it_takes_it_anew_and_only_the_newest_token_gives_it_up(holder
     assert prefect_db.held_by("churn") == again
     prefect_db.release_lock(again)
     assert prefect_db.held_by("churn") is None
+
+
+@pytest.mark.parametrize("give_up", [False, True], ids=["taking it anew", "giving it up"])
+def test_a_lock_that_another_put_in_its_place_meanwhile_stays_the_others(
+    holder: Callable[..., Holder], monkeypatch: pytest.MonkeyPatch, give_up: bool
+) -> None:
+    mine, other = prefect_db.take_lock(holder("mine")), holder("other")
+    read = SyncPrefectClient.read_variable_by_name
+
+    def read_and_then_replaced(client: SyncPrefectClient, name: str) -> Any:
+        found = read(client, name)
+        monkeypatch.setattr(SyncPrefectClient, "read_variable_by_name", read)
+        prefect_db.release_lock(mine)
+        prefect_db.take_lock(other)
+        return found
+
+    monkeypatch.setattr(SyncPrefectClient, "read_variable_by_name", read_and_then_replaced)
+    if give_up:
+        prefect_db.release_lock(mine)
+    else:
+        with pytest.raises(Transient, match="taken at this moment"):
+            prefect_db.take_lock(replace(mine, token="again"))
+    assert prefect_db.held_by("churn") == replace(other, term=other.token)
 
 
 def test_it_is_handed_over_once_with_who_was_displaced(holder: Callable[..., Holder]) -> None:
