@@ -4,22 +4,30 @@ It returns our values and raises our errors; what Azure's own classes are called
 (`gateways.scoring`), because the SDK's `invoke` keeps the routing header of one call for the next. Metrics come by
 `azure.mgmt.monitor`'s client, with the same identity.
 May import azure, `domain`, `settings` and `errors`.
+
+Azure's SDK takes a second of processor time to import. So a verb is imported when it is first asked for, and `prepare` has that
+happen beside what a process waits for anyway.
 """
 
-from aml_canary.gateways.azureml.deployments import create_deployment, delete_deployment, scale_deployment
-from aml_canary.gateways.azureml.endpoints import (
-    create_endpoint,
-    delete_endpoint,
-    endpoint_names,
-    endpoints_from,
-    glance,
-    observe,
-    put_traffic_back,
-    scoring_access,
-    shift_traffic,
-)
-from aml_canary.gateways.azureml.monitor import Series, read_series
-from aml_canary.gateways.azureml.quota import read_quota
+from importlib import import_module
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aml_canary.gateways.azureml.deployments import create_deployment, delete_deployment, scale_deployment
+    from aml_canary.gateways.azureml.endpoints import (
+        create_endpoint,
+        delete_endpoint,
+        endpoint_names,
+        endpoints_from,
+        glance,
+        observe,
+        put_traffic_back,
+        scoring_access,
+        shift_traffic,
+    )
+    from aml_canary.gateways.azureml.monitor import Series, read_series
+    from aml_canary.gateways.azureml.quota import read_quota
 
 __all__ = [
     "Series",
@@ -31,6 +39,7 @@ __all__ = [
     "endpoints_from",
     "glance",
     "observe",
+    "prepare",
     "put_traffic_back",
     "read_quota",
     "read_series",
@@ -38,3 +47,20 @@ __all__ = [
     "scoring_access",
     "shift_traffic",
 ]
+
+_WHERE = {
+    **dict.fromkeys(("create_deployment", "delete_deployment", "scale_deployment"), "deployments"),
+    **dict.fromkeys(("Series", "read_series"), "monitor"),
+    "read_quota": "quota",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE.get(name, 'endpoints')}"), name)
+
+
+def prepare() -> None:
+    """Begin to import Azure's SDK, and come back at once. Whoever asks for a verb meanwhile waits until it is there."""
+    Thread(target=import_module, args=(f"{__name__}.endpoints",), daemon=True).start()
