@@ -1,10 +1,11 @@
 """Whom the flow asks before a step, and what it shows them.
 
-May import prefect, `aml_canary.domain`, `aml_canary.errors` and the other tasks. Called from flows, because asking suspends.
+May import prefect, `aml_canary.domain`, `aml_canary.errors`, `aml_canary.gateways` and the other tasks. Called from flows, because asking suspends.
 """
 
 from collections.abc import Sequence
 
+from aml_canary.domain.answering import Rules, names_of
 from aml_canary.domain.approval import shown
 from aml_canary.domain.manifest import Approvals
 from aml_canary.domain.observed import Observed, nonzero
@@ -13,44 +14,61 @@ from aml_canary.domain.planner import Plan
 from aml_canary.domain.report import gate_form
 from aml_canary.domain.steps import Bake, DeleteEndpoint, Step, gate_of, label
 from aml_canary.errors import Permanent
+from aml_canary.gateways import prefect_history
+from aml_canary.gateways.git import mirror_of
 from aml_canary.gateways.prefect_db import Holder
 from tasks.evidence import last_verdict, smoke_answers
-from tasks.gate import require_approval, stale_reasons
+from tasks.gate import require_approval
+from tasks.retry import retried
 from tasks.telling import State, tell
 
 
 def ask_before(step: Step, order: Order, left: Left, holder: Holder) -> None:
     """Have a person approve the step, where the manifest wants that, or somebody else changed traffic. Raises RolloutRejected."""
-    approvals = order.manifest.rollout.approvals
+    approvals, gate = order.manifest.rollout.approvals, label(step)
     meddled = left.live.facts.run in holder.runs and nonzero(left.live.facts.traffic) != dict(left.live.traffic)
     if gate_of(step) not in approvals.before and not (meddled and gate_of(step)):
         return
-    tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{label(step)} waits for an approval")
-    smoke = [answer for answers in smoke_answers(left.live).values() for answer in answers]
-    now = shown(order.commit, step, left.live)
-    form = gate_form(
-        step, left.plan, left.live, approvals, smoke, order.commit, stale_reasons(label(step), now), last_verdict(left.live, holder)
-    )
-    require_approval(label(step), now, form, approvals.timeout_hours * 3600)
+
+    def form(again: Sequence[str]) -> str:
+        tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{gate} waits for an approval")
+        smoke = [answer for answers in smoke_answers(left.live).values() for answer in answers]
+        return gate_form(step, left.plan, left.live, approvals, smoke, order.commit, again, last_verdict(left.live, holder))
+
+    require_approval(gate, shown(order.commit, step, left.live), rules_for(order), form)
 
 
 def ask_without_verdict(step: Bake, order: Order, left: Left, holder: Holder) -> None:
     """Have a person say whether the rollout goes on though the bake came to no verdict. Raises RolloutRejected."""
     approvals, gate = order.manifest.rollout.approvals, label(step)
-    tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{gate} has no verdict and waits for an approval")
-    now = shown(order.commit, step, left.live)
     rest = Plan(tuple(after for after in left.plan.steps if after != step))
-    form = gate_form(step, rest, left.live, approvals, [], order.commit, stale_reasons(gate, now), last_verdict(left.live, holder))
-    require_approval(gate, now, form, approvals.timeout_hours * 3600)
+
+    def form(again: Sequence[str]) -> str:
+        tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{gate} has no verdict and waits for an approval")
+        return gate_form(step, rest, left.live, approvals, [], order.commit, again, last_verdict(left.live, holder))
+
+    require_approval(gate, shown(order.commit, step, left.live), rules_for(order), form)
 
 
 def ask_before_teardown(live: Observed, because: str) -> None:
     """Have a person approve the end of an endpoint. Raises RolloutRejected."""
     step, approvals = DeleteEndpoint(), Approvals()
-    now = shown("teardown", step, live)
-    form = gate_form(step, Plan((step,)), live, approvals, [], "none", stale_reasons(label(step), now))
-    form = f"{because}\n\n{form}" if because else form
-    require_approval(label(step), now, form, approvals.timeout_hours * 3600)
+
+    def form(again: Sequence[str]) -> str:
+        made = gate_form(step, Plan((step,)), live, approvals, [], "none", again)
+        return f"{because}\n\n{made}" if because else made
+
+    require_approval(label(step), shown("teardown", step, live), Rules(approvals), form)
+
+
+@retried("read-authors")
+def rules_for(order: Order) -> Rules:
+    """Whose answers count for this order."""
+    approvals = order.manifest.rollout.approvals
+    if approvals.author_may_approve:
+        return Rules(approvals)
+    pushers = prefect_history.pushers_of(order.repository, order.commit)
+    return Rules(approvals, names_of(mirror_of(order.repository).authors(order.commit), pushers))
 
 
 def insist_on_progress(step: Step, done: Sequence[str]) -> None:

@@ -1,10 +1,12 @@
 """The gate: a rollout stops here, without a process, until a person has answered in the Prefect UI (or through its API).
 
-An answer counts for exactly what was shown (`domain.approval`). Each asking has a key of its own and is written down first, because
-Prefect's two UIs treat keys differently on Retry, and one of them would otherwise pass a gate that nobody answered. Called from a flow,
-never from a task, a subflow or a transaction. May import prefect, `aml_canary.domain` and the Prefect gateway.
+An answer counts for exactly what was shown (`domain.approval`), and where it is by somebody who may (`domain.answering`). Each asking has a
+key of its own and is written down first, because Prefect's two UIs treat keys differently on Retry, and one of them would otherwise pass a
+gate that nobody answered. Called from a flow, never from a task, a subflow or a transaction. May import prefect, `aml_canary.domain` and the Prefect gateway.
 """
 
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 from uuid import uuid4
@@ -15,6 +17,7 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from aml_canary.domain.answering import HOW, Answer, Answerer, Rules, objection
 from aml_canary.domain.approval import Shown, changes
 from aml_canary.errors import RolloutRejected
 from aml_canary.gateways import prefect_db
@@ -30,54 +33,62 @@ class Approval(RunInput):
     comment: str | None = Field(default=None, max_length=2000, description="Why, for whoever reads this later.")
 
 
-def stale_reasons(gate: str, now: Shown) -> tuple[str, ...]:
-    """Why the last approval of this gate in this run does not count any more; empty where there is none, or it does."""
-    approved = [asked for asked in _asked(gate) if (answer := _answer(asked)) is not None and answer.decision == "approve"]
-    return changes(Shown(**approved[-1]["shown"]), now) if approved else ()
+def require_approval(gate: str, now: Shown, rules: Rules, form: Callable[[Sequence[str]], str]) -> None:
+    """Return with an approval of this gate for what is shown now: an earlier answer of this run, or a new one, for which the run is suspended.
 
-
-def require_approval(gate: str, now: Shown, form: str, timeout_seconds: float) -> Approval:
-    """The approval of this gate for what is shown now: an earlier answer of this run, or a new one, for which the run is suspended.
-
-    Raises RolloutRejected on reject. When nobody answers in time, Prefect ends the run as failed and the guard takes the way back.
+    `form` makes what is shown, from the reasons why it is asked again. Raises RolloutRejected on reject. When nobody answers in time, Prefect
+    ends the run as failed; what becomes of the endpoint then is the guard's.
     """
-    # One more with each Retry, the same through every resume.
-    attempt = flow_run.run_count
-    for asked in reversed(_asked(gate)):
-        answer = _answer(asked)
-        if answer is None or asked["digest"] != now.digest:
+    while (again := _reasons_to_ask(gate, now, rules)) is not None:
+        text = form(again)
+        key = f"{gate}-{now.digest}-{uuid4().hex[:6]}"
+        note = {"key": key, "digest": now.digest, "attempt": flow_run.run_count, "shown": asdict(now), "at": time.time()}
+        note["on_timeout"] = rules.approvals.on_timeout
+        prefect_db.keep(str(flow_run.id), f"asked-{gate}-{len(_asked(gate)):03d}", note)
+        get_run_logger().info("Waiting for approval of %s. Answer with Resume in the Prefect UI, or %s.", gate, HOW)
+        timeout = max(1, int(rules.approvals.timeout_hours * 3600))
+        suspend_flow_run(wait_for_input=Approval.with_initial_data(description=text), key=key, timeout=timeout)
+
+
+def holds_unanswered(run: str) -> bool:
+    """Whether the last question of a run has no answer, and its manifest wants everything left as it is then."""
+    asked = prefect_db.all_kept(run, "asked-")
+    return bool(asked) and asked[-1].get("on_timeout") == "hold" and _answer(run, asked[-1]) is None
+
+
+def _reasons_to_ask(gate: str, now: Shown, rules: Rules) -> tuple[str, ...] | None:
+    """Why this gate has to be asked again, empty the first time; None where it is approved. Raises RolloutRejected."""
+    run, attempt = str(flow_run.id), flow_run.run_count
+    answered = [(asked, answer) for asked in _asked(gate) if (answer := _answer(run, asked)) is not None]
+    refused = ""
+    for asked, answer in reversed(answered):
+        if asked["digest"] != now.digest:
             continue
+        if why := objection(rules, answer.decision, answer.who):
+            refused = refused or f"The answer of {answer.who} does not count. {why}"
+            continue
+        told = f"{answer.who}{f': {answer.comment}' if answer.comment else ''}"
         if answer.decision == "approve":
-            _log(gate, answer)
-            return answer
+            get_run_logger().info("%s is approved by %s", gate, told)
+            return None
+        # One more with each Retry, the same through every resume. A Retry after a rejection is somebody's wish to be asked again.
         if asked["attempt"] == attempt:
-            raise _rejected(gate, answer)
-        # A Retry after a rejection is somebody's wish to be asked again.
+            raise RolloutRejected(f"{answer.who.name} rejected {gate}{f': {answer.comment}' if answer.comment else ''}")
         break
-    key = f"{gate}-{now.digest}-{uuid4().hex[:6]}"
-    note = {"key": key, "digest": now.digest, "attempt": attempt, "shown": asdict(now)}
-    prefect_db.keep(str(flow_run.id), f"asked-{gate}-{len(_asked(gate)):03d}", note)
-    get_run_logger().info("Waiting for approval of %s. Answer with Resume in the Prefect UI.", gate)
-    answer = suspend_flow_run(wait_for_input=Approval.with_initial_data(description=form), key=key, timeout=max(1, int(timeout_seconds)))
-    if answer.decision != "approve":
-        raise _rejected(gate, answer)
-    _log(gate, answer)
-    return answer
-
-
-def _log(gate: str, answer: Approval) -> None:
-    get_run_logger().info("%s is approved by %s%s", gate, answer.approver, f": {answer.comment}" if answer.comment else "")
+    if refused:
+        get_run_logger().warning("%s is asked again. %s", gate, refused)
+    approved = [asked for asked, answer in answered if answer.decision == "approve" and not objection(rules, "approve", answer.who)]
+    stale = changes(Shown(**approved[-1]["shown"]), now) if approved else ()
+    return (*((refused,) if refused else ()), *stale)
 
 
 def _asked(gate: str) -> tuple[dict[str, Any], ...]:
     return prefect_db.all_kept(str(flow_run.id), f"asked-{gate}-")
 
 
-def _answer(asked: dict[str, Any]) -> Approval | None:
-    raw = prefect_db.kept(str(flow_run.id), f"suspended-{asked['key']}-response")
-    return None if raw is None else Approval.model_validate(raw)
-
-
-def _rejected(gate: str, answer: Approval) -> RolloutRejected:
-    why = f": {answer.comment}" if answer.comment else ""
-    return RolloutRejected(f"{answer.approver} rejected {gate}{why}")
+def _answer(run: str, asked: dict[str, Any]) -> Answer | None:
+    raw = prefect_db.kept(run, f"suspended-{asked['key']}-response")
+    if raw is None:
+        return None
+    form = Approval.model_validate(raw)
+    return Answer(form.decision, Answerer(form.approver), form.comment or "")

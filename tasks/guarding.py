@@ -13,6 +13,7 @@ from aml_canary.errors import AmlCanaryError, JudgedBad
 from aml_canary.gateways import azureml, prefect_db, prefect_history, prefect_life
 from aml_canary.gateways.prefect_db import Holder, RunState
 from tasks.evidence import rules_of
+from tasks.gate import holds_unanswered
 from tasks.judging import judged, watch_of
 from tasks.lock import release_endpoint
 from tasks.retry import retried
@@ -58,7 +59,8 @@ def _look_after(holder: Holder) -> Told:
     if state.type == "COMPLETED":
         release_endpoint(holder)
         return True, f"{holder.endpoint}: released, its rollout had ended."
-    if state.given_up:
+    holds = state.unanswered and holds_unanswered(holder.run)
+    if state.given_up and not holds:
         return _free(holder, f"flow run {holder.run} is {state.name}. {roll_back(holder.endpoint, holder)}", State.FAILURE)
     if state.type == "RUNNING":
         if not silent(holder):
@@ -69,6 +71,9 @@ def _look_after(holder: Holder) -> Told:
     if state.type == "CRASHED" and holder.commit:
         crashed = "the rollout crashed and keeps the endpoint: Retry it, or push a commit"
         tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, State.ERROR, crashed)
+    if holds and holder.commit:
+        late = "nobody answered in time; live traffic stays as it is, and Retry asks again"
+        tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, State.ERROR, late)
     bad = judge_unwatched(holder)
     if not bad:
         return True, ""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Weight = Annotated[int, Field(ge=0, le=100)]
 Gate = Literal["traffic", "full", "retire"]
+Login = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@+-]*$", max_length=255)]
 
 
 class Frozen(BaseModel):
@@ -116,11 +117,17 @@ class Smoke(Frozen):
 class Approvals(Frozen):
     """Where a person is asked: before first live traffic and each later share (`traffic`), before all of it (`full`), before deleting (`retire`).
 
-    `timeout_hours` without an answer ends the rollout with live traffic back on stable.
+    `approvers` are logins on the git host, all of them where it names none. `author_may_approve` false: not who wrote or pushed the commit.
+    `require_verified`: only the git host's word on who it was counts. `timeout_hours` without an answer: the rollout ends with live traffic
+    back on stable (`reject`), or everything stays as it is until a Retry (`hold`).
     """
 
     before: tuple[Gate, ...] = ("traffic", "full", "retire")
+    approvers: tuple[Login, ...] = ()
+    author_may_approve: bool = True
+    require_verified: bool = False
     timeout_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 24 * 7.0
+    on_timeout: Literal["reject", "hold"] = "reject"
 
 
 class Limits(Frozen):

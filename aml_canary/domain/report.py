@@ -6,13 +6,14 @@ May import `domain` only.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from aml_canary.domain.answering import who_may_answer
 from aml_canary.domain.baking import compared_with
 from aml_canary.domain.facts import weights_text
 from aml_canary.domain.judge.verdict import Verdict
 from aml_canary.domain.manifest import Approvals
 from aml_canary.domain.observed import Observed, ObservedDeployment, traffic_text
 from aml_canary.domain.planner import Plan
-from aml_canary.domain.steps import Bake, DeleteDeployment, ShiftTraffic, Step, gate_of, label, sentence
+from aml_canary.domain.steps import Bake, DeleteDeployment, DeleteEndpoint, ShiftTraffic, Step, gate_of, label, sentence
 from aml_canary.domain.verdict_text import verdict_table
 
 
@@ -98,10 +99,11 @@ def gate_form(
     heading = f"## {live.name}: {label(step)}?"
     yes = "Go on without a verdict." if isinstance(step, Bake) else sentence(step)
     question = f"**Approve:** {yes}  \n**{way_back(step, live, commit).replace(':', ':**', 1)}  \nCommit `{commit[:12]}`."
+    who = [] if isinstance(step, DeleteEndpoint) else [who_may_answer(approvals)]
     asked_again = ["### Asked again, because", *(f"- {reason}" for reason in stale)] if stale else []
     verdict = [f"### Verdict of {label(judged[0])}", verdict_table(judged[0], _stable_of(judged[0], live), judged[1])] if judged else []
     smoked = [] if isinstance(step, Bake) else ["### Smoke result", smoke_table(smoke)]
-    parts = [heading, question, *asked_again, *verdict, "### Live now", live_table(live), *smoked]
+    parts = [heading, question, *who, *asked_again, *verdict, "### Live now", live_table(live), *smoked]
     return "\n\n".join([*parts, "### What is left of the plan", plan_table(plan.steps, approvals)]).replace("\n\n- ", "\n- ")
 
 
@@ -112,7 +114,8 @@ def _stable_of(bake: Bake, live: Observed) -> str:
 def plan_report(endpoint: str, plan: Plan, live: Observed, approvals: Approvals) -> str:
     """The whole plan as a markdown document."""
     remarks = [f"- {remark}" for remark in plan.remarks]
-    return "\n\n".join([f"# Plan for {endpoint}", plan_table(plan.steps, approvals), *remarks, "## Live now", live_table(live)])
+    asks = [who_may_answer(approvals)] if any(asked(step, approvals) for step in plan.steps) else []
+    return "\n\n".join([f"# Plan for {endpoint}", plan_table(plan.steps, approvals), *asks, *remarks, "## Live now", live_table(live)])
 
 
 def drift_report(endpoint: str, told: str, live: Observed, left: Sequence[Step]) -> str:

@@ -7,6 +7,7 @@ host shows it. Lines are cut off at the end where a host would refuse the whole.
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
+from aml_canary.domain.answering import who_may_answer
 from aml_canary.domain.observed import traffic_text
 from aml_canary.domain.quota import against
 from aml_canary.domain.review import Change, Planned, Review, counted, verdict
@@ -134,6 +135,9 @@ def _way(one: Planned) -> Iterator[str]:
     for number, (step, after) in enumerate(one.way, 1):
         asked = "yes" if gate_of(step) in one.approvals.before else ""
         yield f"| {number} | {cell(label(step))} | {cell(sentence(step))} | {cell(traffic_text(after.traffic))} | {asked} |"
+    if one.gates:
+        yield ""
+        yield who_may_answer(one.approvals)
 
 
 def _instances(one: Planned, review: Review) -> Iterator[str]:

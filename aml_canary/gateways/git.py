@@ -37,6 +37,9 @@ _DAMAGE = re.compile(
     r"|does not point to a valid object|inflate|too small|did not send all necessary objects|Unable to create '.*\.lock': File exists"
 )
 LOCK_SECONDS = 2 * REMOTE_SECONDS
+# A line each, such as `Ada <ada@example.com>`.
+_PEOPLE = "%an <%ae>%n%cn <%ce>%n%(trailers:key=Co-authored-by,valueonly,unfold,separator=%x0A)"
+_PERSON = re.compile(r"^[ ]*(.*?)[ ]*<([^<>\n]*)>", re.MULTILINE)
 
 
 class _Damaged(Transient):
@@ -98,6 +101,16 @@ class Mirror:
         if answer.status not in (0, 1):
             raise self.damaged(answer)
         return answer.status == 0
+
+    def authors(self, commit: str) -> tuple[tuple[str, str], ...]:
+        """Names and e-mail addresses of who wrote the commit, or committed it, or is named in it as a co-author; of a merge, also of what
+        it brought in. What git says of people is what they said of themselves."""
+        self.need(commit)
+        listed = ["log", "--max-count=500", "--ignore-missing", f"--format={_PEOPLE}", "--end-of-options", commit, f"^{commit}^1"]
+        answer = self.local(*listed)
+        if answer.status != 0:
+            raise self.damaged(answer)
+        return tuple(dict.fromkeys(_PERSON.findall(answer.out.decode(errors="replace"))))
 
     def need(self, commit: str) -> None:
         """Makes sure that the mirror has the commit with this full id; Permanent where the repository does not have it either."""

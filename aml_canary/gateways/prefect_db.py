@@ -72,7 +72,12 @@ class RunState:
 
         A failed or crashed run is not given up: it keeps its endpoint, so that Retry is safe.
         """
-        return self.type in ("CANCELLED", "GONE") or (self.type == "FAILED" and _NEVER_ANSWERED in self.message)
+        return self.type in ("CANCELLED", "GONE") or self.unanswered
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the run waited for an answer for as long as it may, and Prefect ended it."""
+        return self.type == "FAILED" and _NEVER_ANSWERED in self.message
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from aml_canary.domain.following import Past, Quarantined
 from aml_canary.gateways.prefect_db import keep, kept, prefect_client, run_state
 
 ORDER_TAG: Final = "order:"
+# The webhook door puts it on the sync runs that it starts.
+PUSHER_TAG: Final = "pusher:"
 # Why a run is suspended until a time that is known: the tag that says so.
 Sleep = Literal["frozen", "resting"]
 _QUARANTINE: Final = "aml-canary-quarantine-"
@@ -139,6 +141,14 @@ def end_run(run: str, name: str, message: str) -> None:
     """End a run that has no process, as failed under this name; the gate it may wait at is gone with that."""
     with prefect_client() as client:
         client.set_flow_run_state(UUID(run), Failed(name=name, message=message), force=True)
+
+
+def pushers_of(repository: str, commit: str) -> frozenset[str]:
+    """Who pushed the commit to the followed branch, as far as the webhook told and Prefect still knows: logins on the git host."""
+    tags = FlowRunFilterTags(all_=["push", f"repository:{repository}", f"commit:{commit[:12]}"])
+    with prefect_client() as client:
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter(tags=tags), limit=_HISTORY)
+    return frozenset(tag.removeprefix(PUSHER_TAG) for run in runs for tag in run.tags if tag.startswith(PUSHER_TAG))
 
 
 def order_of_run(run: str) -> str:

@@ -55,7 +55,9 @@ class Runs:
             # A branch that is put back to an older commit is news, though that commit had its run already; not every host tells.
             key += f":from:{push.before}"
         said = {"repository": repository, "commit": push.commit}
-        return await self._start(DEPLOYMENT, said, key, f"push {repository} {push.commit[:9]}", ("push", *_tags(repository, push.commit)))
+        # Who pushed may not be who approves (`prefect_history.pushers_of`).
+        tags = ("push", *_tags(repository, push.commit), *([f"pusher:{push.pusher}"] if push.pusher else []))
+        return await self._start(DEPLOYMENT, said, key, f"push {repository} {push.commit[:9]}", tags)
 
     async def review(self, host: str, request: PullRequest, repository: str) -> str:
         """The id of the one flow run for these commits of a pull request. Raises NotDeployed, or Transient where Prefect did not take it."""

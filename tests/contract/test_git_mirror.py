@@ -337,3 +337,23 @@ def test_a_mirror_folder_that_cannot_be_written_is_named(origin: Origin, home: P
     home.write_text("a file where a folder should be")
     with pytest.raises(Transient, match=str(home)):
         Mirror(origin.url, home).resolve("main")
+
+
+def test_who_wrote_a_commit_is_its_author_committer_and_co_authors_and_of_a_merge_whoever_wrote_what_it_brings(
+    origin: Origin, home: Path
+) -> None:
+    me = ("A Person", "person@example.test")
+    root = origin.push("one")
+    origin.git("checkout", "-q", "-b", "retrain")
+    origin.git("commit", "-q", "--allow-empty", "--author=Bob B <bob@example.test>", "-m", "two\n\nCo-authored-by: Eve <eve@example.test>")
+    origin.git("commit", "-q", "--allow-empty", "--author=Carl <carl@example.test>", "-m", "three")
+    origin.git("checkout", "-q", "main")
+    origin.git("merge", "-q", "--no-ff", "-m", "merged", "retrain")
+    merge = origin.push("four")
+    mirror = Mirror(origin.url, home)
+    assert mirror.authors(root) == (me,)
+    assert mirror.authors(merge) == (me,)
+    brought = mirror.authors(origin.git("rev-parse", "HEAD^1"))
+    assert set(brought) == {me, ("Bob B", "bob@example.test"), ("Eve", "eve@example.test"), ("Carl", "carl@example.test")}
+    with pytest.raises(Permanent):
+        mirror.authors("0" * 40)

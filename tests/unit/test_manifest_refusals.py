@@ -164,6 +164,13 @@ ROWS = [
     ("rollout:", "rolout:", "unknown-key", "rolout", "rolout"),
     ("auth_mode: key", "auth_mode: keys", "not-allowed", "auth_mode", "endpoint.auth_mode"),
     ("[traffic]", "[trafic]", "not-allowed", "approvals", "rollout.approvals.before[0]"),
+    ("[traffic]}", "[traffic], approvers: ['@ada']}", "approver", "approvals", "rollout.approvals.approvers[0]"),
+    ("[traffic]}", "[traffic], approvers: ada}", "approver", "approvals", "rollout.approvals.approvers"),
+    ("[traffic]}", "[traffic], approvers: [yes]}", "approver", "approvals", "rollout.approvals.approvers[0]"),
+    ("[traffic]}", "[traffic], approver: [ada]}", "unknown-key", "approvals", "rollout.approvals.approver"),
+    ("[traffic]}", "[traffic], require_verified: true}", "approvers-missing", "approvals", "rollout.approvals.require_verified"),
+    ("[traffic]}", "[traffic], author_may_approve: 'no'}", "wrong-type", "approvals", "rollout.approvals.author_may_approve"),
+    ("[traffic]}", "[traffic], on_timeout: wait}", "not-allowed", "approvals", "rollout.approvals.on_timeout"),
     (
         "instance_type: Standard_F2s_v2\n    instance_count",
         "instance_type: Standard_FS4_v2\n    instance_count",

@@ -41,7 +41,7 @@ deployments:
 rollout:
   steps: [10, 50]
   smoke: {requests: [{name: a, file: sample.json, expect: {schema: {type: array}, equals: [1], tolerance: 0.1, max_latency_ms: 100}}]}
-  approvals: {before: [traffic], timeout_hours: 1.5}
+  approvals: {before: [traffic], timeout_hours: 1.5, approvers: [ada], require_verified: true, author_may_approve: false, on_timeout: hold}
   retire: {delete: false}
   on_failure: rollback
   on_new_commit: queue
@@ -83,6 +83,8 @@ def test_a_manifest_with_every_kind_of_field_satisfies_schema_and_reader():
         ("steps: [10, 50]", "steps: [0]"),
         ("{type: user_assigned,", "{type: mine,"),
         ("sampling_rate: 0.5", "sampling_rate: 2"),
+        ("approvers: [ada]", "approvers: ['@ada']"),
+        ("on_timeout: hold", "on_timeout: wait"),
         ("{schema: {type: array},", "{json_schema: {type: array},"),
         ("type: managed", "type: kubernetes"),
         (MANIFEST[MANIFEST.index("  smoke:") : MANIFEST.index("  approvals")], ""),

@@ -54,6 +54,9 @@ def rollout(section: Section, files: Files, base: str, sample_folders: list[str]
     for index, freeze in enumerate(result.freeze if result is not None else ()):
         if problem := problem_with(Window(freeze.start, freeze.end, freeze.zone)):
             findings.append(section.finding(("freeze", index), "freeze-window", problem, _FREEZE))
+    if result is not None and result.approvals.require_verified and not result.approvals.approvers:
+        message = "nobody could approve: `approvers` names nobody, and anybody may be able to comment on the git host"
+        findings.append(section.finding(("approvals", "require_verified"), "approvers-missing", message, "Add `approvers: [<login>, …]`."))
     if result is not None and not result.smoke.requests:
         message = "no smoke request: no deployment could ever get traffic, because nothing shows that it answers rightly"
         findings.append(section.finding(("smoke",), "smoke-missing", message, _SNIPPET))

@@ -55,6 +55,7 @@ RULES: dict[Path, tuple[str, str]] = {
     ("mirror_traffic",): ("traffic-weight", "Shares are whole numbers from 0 to 50."),
     ("instance_count",): ("instance-count", "A managed deployment has 1 to 50 instances."),
     ("request_settings", "request_timeout_ms"): ("request-timeout", "Milliseconds, from 1 to 180000, such as 5000."),
+    ("approvals", "approvers"): ("approver", "Write a list of logins on the git host, without @, such as [ada, grace]."),
     ("steps",): ("step-value", "Steps are whole percentages from 1 to 100, such as [10, 50]."),
 }
 WANTED = {
