@@ -4,18 +4,24 @@ May import prefect, `aml_canary.domain`, `aml_canary.errors` and the other tasks
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aml_canary.domain.approval import shown
+from aml_canary.domain.changed import changed_text
 from aml_canary.domain.manifest import Approvals
 from aml_canary.domain.observed import Observed, nonzero
 from aml_canary.domain.order import Left, Order
 from aml_canary.domain.planner import Plan
-from aml_canary.domain.report import gate_form
+from aml_canary.domain.report import Question, gate_form
+from aml_canary.domain.simulate import ahead
 from aml_canary.domain.steps import Bake, DeleteEndpoint, Step, gate_of, label
 from aml_canary.errors import Permanent
 from aml_canary.gateways.prefect_db import Holder
+from tasks.changed import changes_of
 from tasks.evidence import last_verdict, smoke_answers
 from tasks.gate import require_approval, stale_reasons
+from tasks.history import commit_before
+from tasks.showing import timeline_of
 from tasks.telling import State, tell
 
 
@@ -26,29 +32,38 @@ def ask_before(step: Step, order: Order, left: Left, holder: Holder) -> None:
     if gate_of(step) not in approvals.before and not (meddled and gate_of(step)):
         return
     tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{label(step)} waits for an approval")
-    smoke = [answer for answers in smoke_answers(left.live).values() for answer in answers]
-    now = shown(order.commit, step, left.live)
-    form = gate_form(
-        step, left.plan, left.live, approvals, smoke, order.commit, stale_reasons(label(step), now), last_verdict(left.live, holder)
-    )
-    require_approval(label(step), now, form, approvals.timeout_hours * 3600)
+    _ask(step, order, left, holder)
 
 
 def ask_without_verdict(step: Bake, order: Order, left: Left, holder: Holder) -> None:
     """Have a person say whether the rollout goes on though the bake came to no verdict. Raises RolloutRejected."""
-    approvals, gate = order.manifest.rollout.approvals, label(step)
-    tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{gate} has no verdict and waits for an approval")
-    now = shown(order.commit, step, left.live)
+    tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{label(step)} has no verdict and waits for an approval")
     rest = Plan(tuple(after for after in left.plan.steps if after != step))
-    form = gate_form(step, rest, left.live, approvals, [], order.commit, stale_reasons(gate, now), last_verdict(left.live, holder))
-    require_approval(gate, now, form, approvals.timeout_hours * 3600)
+    _ask(step, order, replace(left, plan=rest), holder)
+
+
+def _ask(step: Step, order: Order, left: Left, holder: Holder) -> None:
+    approvals, now = order.manifest.rollout.approvals, shown(order.commit, step, left.live)
+    question = Question(
+        step,
+        left.plan,
+        left.live,
+        approvals,
+        order.commit,
+        smoke=tuple(answer for answers in smoke_answers(left.live).values() for answer in answers),
+        stale=stale_reasons(label(step), now),
+        judged=last_verdict(left.live, holder),
+        timeline=timeline_of(holder, left.live, ahead(order.stages, left, order.waits), approvals),
+        changed=changed_text(changes_of(order, commit_before(holder))),
+    )
+    require_approval(label(step), now, gate_form(question), approvals.timeout_hours * 3600)
 
 
 def ask_before_teardown(live: Observed, because: str) -> None:
     """Have a person approve the end of an endpoint. Raises RolloutRejected."""
     step, approvals = DeleteEndpoint(), Approvals()
     now = shown("teardown", step, live)
-    form = gate_form(step, Plan((step,)), live, approvals, [], "none", stale_reasons(label(step), now))
+    form = gate_form(Question(step, Plan((step,)), live, approvals, stale=stale_reasons(label(step), now)))
     form = f"{because}\n\n{form}" if because else form
     require_approval(label(step), now, form, approvals.timeout_hours * 3600)
 
