@@ -15,15 +15,16 @@ from prefect.states import Cancelled, Completed, Failed
 from aml_canary.domain.steps import label
 from aml_canary.errors import AmlCanaryError, JudgedBad, Outdated, RolloutRejected, Superseded
 from tasks.ask import ask_before, insist_on_progress
+from tasks.beginning import insist_on_start
 from tasks.carrying_out import carry_out
-from tasks.ending import finish, give_up, hold_or_roll_back
+from tasks.ending import ended_as, finish, give_up, hold_or_roll_back, pass_by
 from tasks.following import overtaken, quickest, wait_out_freeze
 from tasks.lock import give_way, holder_of, take_endpoint
 from tasks.reading import look, publish_plan, read_order
 
 
 @flow(name="canary", retries=0, persist_result=False)
-def canary(repository: str, commit: str, manifest: str, following: bool = False) -> State[Any]:
+def canary(repository: str, commit: str, manifest: str, following: bool = False, start_from: str = "") -> State[Any]:
     """Bring one endpoint to what its manifest says at a commit, a stage at a time, asking where the manifest says so.
 
     Args:
@@ -31,12 +32,15 @@ def canary(repository: str, commit: str, manifest: str, following: bool = False)
         commit: Full commit id; it is pinned for the whole run.
         manifest: Path of the manifest, a file or a folder, in the repository.
         following: The branch is followed: do nothing where it has moved on to something else. Sync says so; by hand, a commit is a commit.
+        start_from: By hand: the step, such as bake-green-10, or the stage that has to come next. Nothing is done where another one does.
     """
     order = read_order(repository, commit, manifest)
+    wanted = holder_of(order)
+    insist_on_start(start_from, order, wanted)
     try:
-        holder = take_endpoint(holder_of(order), order.manifest.rollout.on_new_commit, partial(overtaken, order) if following else str)
+        holder = take_endpoint(wanted, order.manifest.rollout.on_new_commit, partial(overtaken, order) if following else str)
     except Outdated as why:
-        return Completed(name=why.state, message=str(why))
+        return Completed(name=why.state, message=pass_by(why))
     done: list[str] = []
     try:
         order = quickest(order, holder) if following else order
@@ -56,4 +60,4 @@ def canary(repository: str, commit: str, manifest: str, following: bool = False)
     except AmlCanaryError as failed:
         hold_or_roll_back(order, holder, failed)
         raise
-    return Completed(name="Promoted" if planned else "Unchanged", message=finish(order, holder, planned))
+    return Completed(name=ended_as(planned), message=finish(order, holder, planned))

@@ -4,22 +4,28 @@ May import prefect, `aml_canary.domain`, `aml_canary.errors`, `aml_canary.gatewa
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from aml_canary.domain.answering import Rules, names_of
 from aml_canary.domain.approval import shown
+from aml_canary.domain.changed import changed_text
 from aml_canary.domain.manifest import Approvals
 from aml_canary.domain.observed import Observed, nonzero
 from aml_canary.domain.order import Left, Order
 from aml_canary.domain.planner import Plan
-from aml_canary.domain.report import gate_form
+from aml_canary.domain.report import Question, gate_form
+from aml_canary.domain.simulate import ahead
 from aml_canary.domain.steps import Bake, DeleteEndpoint, Step, gate_of, label
 from aml_canary.errors import Permanent
 from aml_canary.gateways import prefect_history
 from aml_canary.gateways.git import mirror_of
 from aml_canary.gateways.prefect_db import Holder
+from tasks.changed import changes_of
 from tasks.evidence import last_verdict, smoke_answers
 from tasks.gate import require_approval
+from tasks.history import commit_before
 from tasks.retry import retried
+from tasks.showing import timeline_of
 from tasks.telling import State, tell
 
 
@@ -29,25 +35,33 @@ def ask_before(step: Step, order: Order, left: Left, holder: Holder) -> None:
     meddled = left.live.facts.run in holder.runs and nonzero(left.live.facts.traffic) != dict(left.live.traffic)
     if gate_of(step) not in approvals.before and not (meddled and gate_of(step)):
         return
-
-    def form(again: Sequence[str]) -> str:
-        tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{gate} waits for an approval")
-        smoke = [answer for answers in smoke_answers(left.live).values() for answer in answers]
-        return gate_form(step, left.plan, left.live, approvals, smoke, order.commit, again, last_verdict(left.live, holder))
-
-    require_approval(gate, shown(order.commit, step, left.live), rules_for(order), form)
+    _ask(step, order, left, holder, f"{gate} waits for an approval")
 
 
 def ask_without_verdict(step: Bake, order: Order, left: Left, holder: Holder) -> None:
     """Have a person say whether the rollout goes on though the bake came to no verdict. Raises RolloutRejected."""
-    approvals, gate = order.manifest.rollout.approvals, label(step)
     rest = Plan(tuple(after for after in left.plan.steps if after != step))
+    _ask(step, order, replace(left, plan=rest), holder, f"{label(step)} has no verdict and waits for an approval")
 
+
+def _ask(step: Step, order: Order, left: Left, holder: Holder, told: str) -> None:
     def form(again: Sequence[str]) -> str:
-        tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{gate} has no verdict and waits for an approval")
-        return gate_form(step, rest, left.live, approvals, [], order.commit, again, last_verdict(left.live, holder))
+        tell(order.repository, order.commit, order.endpoint, State.PENDING, told)
+        question = Question(
+            step,
+            left.plan,
+            left.live,
+            order.manifest.rollout.approvals,
+            order.commit,
+            smoke=tuple(answer for answers in smoke_answers(left.live).values() for answer in answers),
+            stale=tuple(again),
+            judged=last_verdict(left.live, holder),
+            timeline=timeline_of(holder, left.live, ahead(order.stages, left, order.waits), order.manifest.rollout.approvals),
+            changed=changed_text(changes_of(order, commit_before(holder))),
+        )
+        return gate_form(question)
 
-    require_approval(gate, shown(order.commit, step, left.live), rules_for(order), form)
+    require_approval(label(step), shown(order.commit, step, left.live), rules_for(order), form)
 
 
 def ask_before_teardown(live: Observed, because: str) -> None:
@@ -55,7 +69,7 @@ def ask_before_teardown(live: Observed, because: str) -> None:
     step, approvals = DeleteEndpoint(), Approvals()
 
     def form(again: Sequence[str]) -> str:
-        made = gate_form(step, Plan((step,)), live, approvals, [], "none", again)
+        made = gate_form(Question(step, Plan((step,)), live, approvals, stale=tuple(again)))
         return f"{because}\n\n{made}" if because else made
 
     require_approval(label(step), shown("teardown", step, live), Rules(approvals), form)

@@ -11,6 +11,7 @@ from prefect.logging import get_run_logger
 from aml_canary.domain.judge.verdict import Verdict
 from aml_canary.domain.observed import nonzero
 from aml_canary.domain.order import Left, Order
+from aml_canary.domain.progress import bake_told
 from aml_canary.domain.steps import Bake, label
 from aml_canary.domain.verdict_text import sentence_of, verdict_line
 from aml_canary.errors import ForeignChange, JudgedBad, Permanent, Transient
@@ -20,6 +21,7 @@ from tasks.ask import ask_without_verdict
 from tasks.evidence import keep_baked, keep_undecided, undecided
 from tasks.judging import Watch, judged, minutes_of, watch_of, whole_minutes
 from tasks.lock import give_way
+from tasks.progress import Progress
 from tasks.replaying import Replay
 from tasks.retry import retried
 from tasks.showing import show_verdict
@@ -67,7 +69,7 @@ def watch(step: Bake, order: Order, over: Watch, holder: Holder) -> Verdict:
 
     Raises Superseded or EndpointBusy where the endpoint is not this rollout's any more, ForeignChange where somebody moved traffic.
     """
-    rules, log, replay = over.rules, get_run_logger(), Replay(order, over)
+    rules, log, replay, progress = over.rules, get_run_logger(), Replay(order, over), Progress(order.endpoint, label(step))
     seen, verdict = 0, Verdict("inconclusive", "No metrics have come yet.")
     gives_up = time.monotonic() + rules.longest_minutes * 60 + _PATIENCE_SECONDS
     while seen < rules.longest_minutes and time.monotonic() < gives_up:
@@ -81,7 +83,9 @@ def watch(step: Bake, order: Order, over: Watch, holder: Holder) -> Verdict:
                 log.warning("The metrics cannot be read now: %s", error)
             else:
                 seen = minutes
-                log.info("Minute %d of at most %d. %s", minutes, rules.longest_minutes, verdict_line(step, verdict))
+                told = bake_told(minutes, rules.least_minutes, rules.longest_minutes)
+                log.info("%s. %s", told, verdict_line(step, verdict))
+                progress.show(100 * minutes / rules.longest_minutes, f"{label(step)}: {told}")
                 if verdict.word == "fail" or (verdict.word == "pass" and minutes >= rules.least_minutes):
                     return verdict
         if seen < rules.longest_minutes:

@@ -3,9 +3,11 @@
 Called from a flow, because a bake and a rest may suspend. May import `aml_canary.domain` and the other tasks.
 """
 
+from dataclasses import replace
 from typing import assert_never
 
 from aml_canary.domain.order import Left, Order
+from aml_canary.domain.planner import Plan
 from aml_canary.domain.steps import (
     Bake,
     CreateDeployment,
@@ -19,15 +21,28 @@ from aml_canary.domain.steps import (
     Step,
     label,
 )
+from aml_canary.errors import JudgedBad
 from aml_canary.gateways.prefect_db import Holder
 from tasks.baking import bake
+from tasks.history import keep_done, keep_failed
 from tasks.resting import rest
+from tasks.showing import show_timeline
 from tasks.stages import create_deployment, create_endpoint, delete_deployment, delete_endpoint, scale, shift_traffic, smoke_invoke
 from tasks.telling import State, tell
 
 
 def carry_out(step: Step, order: Order, left: Left, holder: Holder) -> None:
-    """Do one step of a plan."""
+    """Do one step of a plan, and draw the rollout's timeline anew."""
+    try:
+        _do(step, order, left, holder)
+    except JudgedBad as bad:
+        keep_failed(step, left.live, str(bad))
+        raise
+    live = keep_done(step, left, holder)
+    show_timeline(order, replace(left, live=live, plan=Plan(left.plan.steps[1:])), holder, f"{label(step)} is done")
+
+
+def _do(step: Step, order: Order, left: Left, holder: Holder) -> None:
     tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{label(step)} is at work")
     match step:
         case CreateEndpoint():

@@ -7,14 +7,26 @@ from collections.abc import Sequence
 
 from aml_canary.domain.order import Order
 from aml_canary.domain.report import outcome
-from aml_canary.errors import AmlCanaryError, EndpointBusy, JudgedBad, RolloutRejected, SmokeFailed, Superseded
+from aml_canary.errors import AmlCanaryError, EndpointBusy, JudgedBad, Outdated, RolloutRejected, SmokeFailed, Superseded
 from aml_canary.gateways.prefect_db import Holder
 from tasks.following import end_quarantine, quarantine
 from tasks.lock import release_endpoint
 from tasks.reading import observe
+from tasks.showing import show_ending, tag_run
 from tasks.stages import roll_back
 from tasks.starting import start_dependents
 from tasks.telling import State, tell
+
+
+def ended_as(planned: Sequence[str]) -> str:
+    """The name of the state in which a rollout ends that is as its manifest says."""
+    return "Promoted" if planned else "Unchanged"
+
+
+def pass_by(why: Outdated) -> str:
+    """Nothing was done, because nobody wants it any more; the run's tags say so."""
+    tag_run(why.state)
+    return str(why)
 
 
 def finish(order: Order, holder: Holder, planned: Sequence[str]) -> str:
@@ -22,6 +34,7 @@ def finish(order: Order, holder: Holder, planned: Sequence[str]) -> str:
     end_quarantine(order)
     release_endpoint(holder)
     told = outcome(observe(order.endpoint), planned)
+    show_ending(holder, ended_as(planned), told)
     tell(order.repository, order.commit, order.endpoint, State.SUCCESS, told)
     start_dependents(order)
     return told
@@ -36,6 +49,7 @@ def give_up(order: Order, holder: Holder, stopped: RolloutRejected | Superseded 
         quarantine(order, f"it was judged bad: {stopped}")
     release_endpoint(holder)
     told = f"{str(stopped).rstrip('.')}. {back}"
+    show_ending(holder, stopped.state, told)
     bad = isinstance(stopped, RolloutRejected | JudgedBad)
     tell(order.repository, order.commit, order.endpoint, State.FAILURE if bad else State.ERROR, told)
     return told
@@ -49,4 +63,5 @@ def hold_or_roll_back(order: Order, holder: Holder, failed: AmlCanaryError) -> N
     judged_bad = isinstance(failed, SmokeFailed)
     if judged_bad:
         quarantine(order, f"it was judged bad: {failed}")
+    show_ending(holder, "Failed", str(failed))
     tell(order.repository, order.commit, order.endpoint, State.FAILURE if judged_bad else State.ERROR, str(failed).splitlines()[0])

@@ -17,6 +17,7 @@ from tasks.gate import holds_unanswered
 from tasks.judging import judged, watch_of
 from tasks.lock import release_endpoint
 from tasks.retry import retried
+from tasks.showing import show_ending
 from tasks.stages import roll_back
 from tasks.telling import State, tell_about
 
@@ -61,13 +62,14 @@ def _look_after(holder: Holder) -> Told:
         return True, f"{holder.endpoint}: released, its rollout had ended."
     holds = state.unanswered and holds_unanswered(holder.run)
     if state.given_up and not holds:
-        return _free(holder, f"flow run {holder.run} is {state.name}. {roll_back(holder.endpoint, holder)}", State.FAILURE)
+        word = "Unanswered" if state.unanswered else state.name
+        return _free(holder, word, f"flow run {holder.run} is {state.name}. {roll_back(holder.endpoint, holder)}", State.FAILURE)
     if state.type == "RUNNING":
         if not silent(holder):
             return True, ""
         back = roll_back(holder.endpoint, holder)
         prefect_life.died(holder.run)
-        return _free(holder, f"flow run {holder.run} showed no sign of life. {back}", State.ERROR)
+        return _free(holder, "Crashed", f"flow run {holder.run} showed no sign of life. {back}", State.ERROR)
     if state.type == "CRASHED" and holder.commit:
         crashed = "the rollout crashed and keeps the endpoint: Retry it, or push a commit"
         tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, State.ERROR, crashed)
@@ -80,7 +82,7 @@ def _look_after(holder: Holder) -> Told:
     told = f"{bad}. {roll_back(holder.endpoint, holder)}"
     prefect_history.end_run(holder.run, JudgedBad.state, told)
     quarantine_bad(holder, bad)
-    return _free(holder, told, State.FAILURE)
+    return _free(holder, JudgedBad.state, told, State.FAILURE)
 
 
 def _state_of(holder: Holder) -> RunState:
@@ -124,11 +126,12 @@ def quarantine_bad(holder: Holder, why: str) -> None:
         prefect_history.put_in_quarantine(holder.endpoint, digest, entry)
 
 
-def _free(holder: Holder, what: str, said: State) -> Told:
-    """The lock released, and everybody told what was done before that."""
+def _free(holder: Holder, word: str, what: str, said: State) -> Told:
+    """The lock released, and everybody told what was done before that. `word`: how the rollout ended."""
     told = f"{holder.endpoint}: {what} The endpoint is free."
     release_endpoint(holder)
     if holder.commit:
+        show_ending(holder, word, what)
         tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, said, told)
     get_run_logger().warning("%s", told)
     return True, told

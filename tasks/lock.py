@@ -18,6 +18,7 @@ from aml_canary.errors import EndpointBusy, Outdated, Superseded, Transient
 from aml_canary.gateways import azureml, prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
 from aml_canary.gateways.prefect_history import ORDER_TAG
+from aml_canary.settings import settings
 from tasks.retry import retried
 from tasks.stages import roll_back
 
@@ -28,7 +29,7 @@ _BEGUN = "begun-"
 
 def holder_of(order: Order) -> Holder:
     """This flow run, as the holder of the order's endpoint. Gives the run its name and tag on the way."""
-    tags = (f"endpoint:{order.endpoint}", f"{ORDER_TAG}{order.digest}")
+    tags = (f"endpoint:{order.endpoint}", f"{ORDER_TAG}{order.digest}", f"workspace:{settings().workspace}")
     prefect_db.name_run(str(flow_run.id), f"{order.endpoint}@{order.commit[:7]}", *tags)
     return Holder(order.endpoint, str(flow_run.id), order.commit, order.manifest.path, order.repository, token=uuid4().hex[:12])
 

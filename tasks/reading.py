@@ -13,12 +13,14 @@ from aml_canary.domain.planner import Plan
 from aml_canary.domain.report import plan_report
 from aml_canary.domain.simulate import whole_path
 from aml_canary.domain.steps import label
+from aml_canary.domain.timeline import image, moments, picture
 from aml_canary.gateways import azureml, prefect_db
 from aml_canary.gateways.expecting import expected
 from aml_canary.gateways.git import GitTree, mirror_of
 from aml_canary.gateways.prefect_db import Holder
 from aml_canary.settings import settings
 from tasks.evidence import smoked, watched
+from tasks.history import keep_begun
 from tasks.retry import retried
 
 
@@ -65,9 +67,11 @@ def publish_plan(order: Order) -> tuple[str, ...]:
     live = azureml.observe(order.endpoint)
     steps = whole_path(order.stages, live, order.waits)
     remarks = what_is_left(order, live).plan.remarks + expected(steps, live, order.manifest.rollout.judge)
-    whole = Plan(steps, remarks)
-    text = plan_report(order.endpoint, whole, live, order.manifest.rollout.approvals)
+    whole, approvals = Plan(steps, remarks), order.manifest.rollout.approvals
+    drawn = image(picture(f"{order.endpoint} at {order.commit[:7]}", moments((), live.traffic, steps, approvals)), "The way, step by step")
+    text = plan_report(order.endpoint, whole, live, approvals, drawn if steps else "")
     create_markdown_artifact(text, key=f"plan-{order.endpoint}", description=f"{order.manifest.path} at {order.commit[:12]}")
     planned = tuple(label(step) for step in whole.steps)
+    keep_begun(live)
     prefect_db.keep(str(flow_run.id), "plan", planned)
     return planned

@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 
 from aml_canary.domain.observed import Observed
 from aml_canary.domain.order import Order
+from aml_canary.domain.progress import duration
 from aml_canary.domain.steps import Rest, label
 from aml_canary.errors import Permanent
 from aml_canary.gateways import prefect_history
@@ -31,7 +32,8 @@ def rest(step: Rest, order: Order, live: Observed) -> None:
     if until is None:
         keep_rested(live.facts)
         return
-    get_run_logger().info("%s until %s: ready to go back to.", label(step), until.isoformat(timespec="seconds"))
+    left = duration((until - datetime.now(UTC)).total_seconds())
+    get_run_logger().info("%s until %s, %s more: ready to go back to.", label(step), until.isoformat(timespec="seconds"), left)
     longest = until - datetime.now(UTC) + _LONGEST_OVERSLEEP
     suspend_flow_run(key=f"rest-{uuid4().hex[:6]}", timeout=int(longest.total_seconds()))
 

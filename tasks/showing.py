@@ -1,15 +1,30 @@
-"""Verdicts, shown as artifacts: one key for each endpoint, so that its page is the endpoint's history.
+"""Verdicts, timelines and reports, shown as artifacts: one key for each endpoint, so that its page is the endpoint's history.
 
-May import prefect, `aml_canary.domain` and `tasks.retry`.
+Showing is never in the way: what goes wrong with it ends as a warning in the log. May import prefect, `aml_canary.domain`,
+`aml_canary.gateways` and the other tasks.
 """
 
+from collections.abc import Sequence
+
 from prefect.artifacts import create_markdown_artifact
+from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 
 from aml_canary.domain.baking import compared_with
+from aml_canary.domain.changed import revision_line
 from aml_canary.domain.judge.verdict import Verdict
+from aml_canary.domain.manifest import Approvals
 from aml_canary.domain.observed import Observed
-from aml_canary.domain.steps import Bake, label
+from aml_canary.domain.order import Left, Order
+from aml_canary.domain.report import Ended, final_report
+from aml_canary.domain.simulate import ahead
+from aml_canary.domain.steps import Bake, Step, label
+from aml_canary.domain.timeline import image, moments, picture
 from aml_canary.domain.verdict_text import verdict_line, verdict_table
+from aml_canary.gateways import azureml, prefect_db, prefect_story
+from aml_canary.gateways.prefect_db import Holder
+from tasks.changed import revision_of
+from tasks.history import done_so_far, smoke_of
 from tasks.retry import retried
 
 
@@ -18,3 +33,56 @@ def show_verdict(endpoint: str, step: Bake, live: Observed, verdict: Verdict) ->
     """Show the verdict that a bake ended with."""
     text = f"# {endpoint}: {label(step)}\n\n{verdict_table(step, compared_with(step, live.facts.stable), verdict)}"
     create_markdown_artifact(text, key=f"verdict-{endpoint}", description=verdict_line(step, verdict)[:500])
+
+
+def timeline_of(holder: Holder, live: Observed, steps: Sequence[Step], approvals: Approvals) -> str:
+    """The rollout's picture as markdown: what it did, what is live, and the steps that are left."""
+    rows = moments(done_so_far(holder, live), live.traffic, steps, approvals)
+    named = f"{holder.endpoint} at {holder.commit[:7]}" if holder.commit else holder.endpoint
+    return image(picture(named, rows), f"Traffic of {named}, step by step")
+
+
+def show_timeline(order: Order, left: Left, holder: Holder, at_step: str) -> None:
+    """Draw the rollout anew. Never raises."""
+    try:
+        drawn = timeline_of(holder, left.live, ahead(order.stages, left, order.waits), order.manifest.rollout.approvals)
+        create_markdown_artifact(drawn, key=f"timeline-{order.endpoint}", description=f"{order.endpoint}@{order.commit[:7]}: {at_step}")
+    except Exception as error:
+        get_run_logger().warning("The timeline of %s could not be drawn: %s", order.endpoint, error)
+
+
+def tag_run(word: str) -> None:
+    """Tag this run with how it ended. Never raises."""
+    try:
+        prefect_db.tag_outcome(str(flow_run.id), word)
+    except Exception as error:
+        get_run_logger().warning("The run could not be tagged with %s: %s", word, error)
+
+
+def show_ending(holder: Holder, word: str, told: str) -> None:
+    """Show how a rollout ended, and tag its run with that. Never raises."""
+    try:
+        prefect_db.tag_outcome(holder.run, word)
+        show_report(holder, word, told)
+    except Exception as error:
+        get_run_logger().warning("The report on %s could not be written: %s", holder.endpoint, error)
+
+
+@retried("show-report")
+def show_report(holder: Holder, word: str, told: str) -> None:
+    """Write the rollout's report."""
+    live = azureml.glance(holder.endpoint)
+    done = done_so_far(holder, live)
+    answers = [event.told for run in (*holder.predecessors, holder.run) for event in prefect_story.answers_of(run)]
+    ended = Ended(
+        holder.endpoint,
+        word,
+        told,
+        revision_line(revision_of(holder.repository, holder.commit)),
+        image(picture(f"{holder.endpoint} at {holder.commit[:7]}", moments(done, live.traffic, (), Approvals())), "Traffic, step by step"),
+        tuple(answers),
+        tuple(one.told for one in done if one.told),
+        smoke_of(holder),
+    )
+    description = f"{holder.endpoint}@{holder.commit[:7]}: {word}"
+    create_markdown_artifact(final_report(ended), key=f"report-{holder.endpoint}", description=description)

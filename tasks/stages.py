@@ -30,6 +30,7 @@ from aml_canary.gateways.git import checked_out, mirror_of, shown_address
 from aml_canary.gateways.prefect_db import Holder
 from aml_canary.gateways.scoring import score
 from tasks.evidence import keep_rules, keep_smoke
+from tasks.progress import waits_shown
 from tasks.retry import retried
 
 
@@ -38,16 +39,17 @@ def _by_step(parameters: dict[str, Any]) -> str:
 
 
 @retried(_by_step)
-def create_endpoint(step: CreateEndpoint, order: Order, left: Left) -> None:  # noqa: ARG001 -- the step gives the run its name
+def create_endpoint(step: CreateEndpoint, order: Order, left: Left) -> None:
     """Create the endpoint, without traffic."""
     facts = Facts(repository=shown_address(order.repository), commit=order.commit, manifest=order.manifest.path)
-    azureml.create_endpoint(left.wanted.stage.endpoint, facts)
+    with waits_shown(order.endpoint, step):
+        azureml.create_endpoint(left.wanted.stage.endpoint, facts)
 
 
 @retried(_by_step)
 def create_deployment(step: CreateDeployment, order: Order, left: Left) -> None:
     """Create a deployment at weight 0 from the files at the commit."""
-    with _files(order) as root:
+    with _files(order) as root, waits_shown(order.endpoint, step):
         wanted = left.wanted.stage.deployments[step.name]
         azureml.create_deployment(order.endpoint, wanted, left.wanted.fingerprints[step.name], order.commit, root)
 
@@ -55,7 +57,7 @@ def create_deployment(step: CreateDeployment, order: Order, left: Left) -> None:
 @retried(_by_step)
 def scale(step: Scale, order: Order, left: Left) -> None:
     """Give a deployment the manifest's number of instances."""
-    with _files(order) as root:
+    with _files(order) as root, waits_shown(order.endpoint, step):
         wanted = left.wanted.stage.deployments[step.name]
         azureml.scale_deployment(order.endpoint, wanted, left.wanted.fingerprints[step.name], order.commit, root)
 
@@ -104,20 +106,23 @@ def shift_traffic(step: ShiftTraffic, order: Order, left: Left, holder: Holder) 
     )
     # First, so that whoever finds this traffic finds out how to judge it.
     keep_rules(facts.since, order.manifest.rollout.judge)
-    azureml.shift_traffic(left.live, step.weights, step.mirror, facts, left.wanted.stage.endpoint.tags)
+    with waits_shown(order.endpoint, step):
+        azureml.shift_traffic(left.live, step.weights, step.mirror, facts, left.wanted.stage.endpoint.tags)
     get_run_logger().info("Live traffic of %s is now as in %s", order.endpoint, shift_text(step))
 
 
 @retried(_by_step)
 def delete_deployment(step: DeleteDeployment, order: Order) -> None:
     """Delete a deployment that carries no traffic."""
-    azureml.delete_deployment(order.endpoint, step.name)
+    with waits_shown(order.endpoint, step):
+        azureml.delete_deployment(order.endpoint, step.name)
 
 
 @retried(_by_step)
-def delete_endpoint(step: DeleteEndpoint, endpoint: str) -> None:  # noqa: ARG001 -- the step gives the run its name
+def delete_endpoint(step: DeleteEndpoint, endpoint: str) -> None:
     """Delete the endpoint and everything in it."""
-    azureml.delete_endpoint(endpoint)
+    with waits_shown(endpoint, step):
+        azureml.delete_endpoint(endpoint)
 
 
 @retried(lambda parameters: f"roll-back-{parameters['endpoint']}")

@@ -85,37 +85,100 @@ def way_back(step: Step, live: Observed, commit: str) -> str:
     return f"Reject: {traffic} and the rollout ends."
 
 
-def gate_form(
-    step: Step,
-    plan: Plan,
-    live: Observed,
-    approvals: Approvals,
-    smoke: Iterable[SmokeAnswer],
-    commit: str,
-    stale: Sequence[str],
-    judged: tuple[Bake, Verdict] | None = None,
-) -> str:
-    """The markdown above the approval form: the question first, details after. `judged` is how the live traffic step was judged."""
-    heading = f"## {live.name}: {label(step)}?"
+@dataclass(frozen=True)
+class Question:
+    """What a gate asks, and everything that is shown with it.
+
+    `step` is what a yes leads to, `plan` what is left with it. `stale` are reasons why it is asked again, `judged` is how the live traffic
+    step was judged. `timeline` is an image and `changed` what git changed: markdown, or nothing.
+    """
+
+    step: Step
+    plan: Plan
+    live: Observed
+    approvals: Approvals
+    commit: str = ""
+    smoke: tuple[SmokeAnswer, ...] = ()
+    stale: tuple[str, ...] = ()
+    judged: tuple[Bake, Verdict] | None = None
+    timeline: str = ""
+    changed: str = ""
+
+
+def gate_form(asked_now: Question) -> str:
+    """The markdown above the approval form: the question and the picture first, details after."""
+    step, live = asked_now.step, asked_now.live
     yes = "Go on without a verdict." if isinstance(step, Bake) else sentence(step)
-    question = f"**Approve:** {yes}  \n**{way_back(step, live, commit).replace(':', ':**', 1)}  \nCommit `{commit[:12]}`."
-    who = [] if isinstance(step, DeleteEndpoint) else [who_may_answer(approvals)]
-    asked_again = ["### Asked again, because", *(f"- {reason}" for reason in stale)] if stale else []
-    verdict = [f"### Verdict of {label(judged[0])}", verdict_table(judged[0], _stable_of(judged[0], live), judged[1])] if judged else []
-    smoked = [] if isinstance(step, Bake) else ["### Smoke result", smoke_table(smoke)]
-    parts = [heading, question, *who, *asked_again, *verdict, "### Live now", live_table(live), *smoked]
-    return "\n\n".join([*parts, "### What is left of the plan", plan_table(plan.steps, approvals)]).replace("\n\n- ", "\n- ")
+    question = [
+        f"**Approve:** {yes}",
+        way_back(step, live, asked_now.commit).replace("Reject:", "**Reject:**", 1),
+        *([] if isinstance(step, DeleteEndpoint) else [who_may_answer(asked_now.approvals)]),
+    ]
+    again = "\n".join(["### Asked again, because", *(f"- {reason}" for reason in asked_now.stale)]) if asked_now.stale else ""
+    parts = [
+        f"## {live.name}: {label(step)}?",
+        "  \n".join(question),
+        again,
+        asked_now.timeline,
+        _comparison(asked_now),
+        "" if isinstance(step, Bake) or not asked_now.smoke else f"### Smoke requests\n\n{smoke_table(asked_now.smoke)}",
+        f"### What changed in git\n\n{asked_now.changed}" if asked_now.changed else "",
+        f"### Live now\n\n{live_table(live)}",
+        f"### What is left of the plan\n\n{plan_table(asked_now.plan.steps, asked_now.approvals)}",
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
-def _stable_of(bake: Bake, live: Observed) -> str:
-    return compared_with(bake, live.facts.stable)
+def _comparison(asked_now: Question) -> str:
+    """Stable against canary, metric by metric."""
+    if asked_now.judged is None:
+        return ""
+    bake, verdict = asked_now.judged
+    stable = compared_with(bake, asked_now.live.facts.stable)
+    return f"### {stable or 'stable'} against {bake.canary}, {label(bake)}\n\n{verdict_table(bake, stable, verdict)}"
 
 
-def plan_report(endpoint: str, plan: Plan, live: Observed, approvals: Approvals) -> str:
-    """The whole plan as a markdown document."""
+def plan_report(endpoint: str, plan: Plan, live: Observed, approvals: Approvals, timeline: str = "") -> str:
+    """The whole plan as a markdown document, with a picture of it where there is one."""
     remarks = [f"- {remark}" for remark in plan.remarks]
+    picture = [timeline] if timeline else []
     asks = [who_may_answer(approvals)] if any(asked(step, approvals) for step in plan.steps) else []
-    return "\n\n".join([f"# Plan for {endpoint}", plan_table(plan.steps, approvals), *asks, *remarks, "## Live now", live_table(live)])
+    table = plan_table(plan.steps, approvals)
+    return "\n\n".join([f"# Plan for {endpoint}", *picture, table, *asks, *remarks, "## Live now", live_table(live)])
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a rollout ended, and what led there. `word` is the name of its final state, `told` a sentence; the rest is markdown or lines."""
+
+    endpoint: str
+    word: str
+    told: str
+    commit: str
+    timeline: str = ""
+    answers: tuple[str, ...] = ()
+    verdicts: tuple[str, ...] = ()
+    smoke: tuple[SmokeAnswer, ...] = ()
+
+
+def final_report(ended: Ended) -> str:
+    """How a rollout ended, as a markdown document: one line, the picture, who said what, verdicts, smoke answers, the commit."""
+    flat = " ".join(ended.told.split())
+    parts = [
+        f"# {ended.endpoint}: {ended.word}",
+        flat,
+        ended.timeline,
+        _list("## Who said what", ended.answers, "Nobody was asked."),
+        _list("## Verdicts", ended.verdicts, "Nothing was judged."),
+        f"## Smoke requests\n\n{smoke_table(ended.smoke)}",
+        f"## Commit\n\n{ended.commit}",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _list(heading: str, lines: Sequence[str], otherwise: str) -> str:
+    items = "\n".join(f"- {line}" for line in lines)
+    return f"{heading}\n\n{items or otherwise}"
 
 
 def drift_report(endpoint: str, told: str, live: Observed, left: Sequence[Step]) -> str:

@@ -101,8 +101,8 @@ def _details(one: Planned, review: Review) -> Iterator[str]:
     if one.broke:
         yield ""
         yield f"Could not be planned: {code(one.broke, _SENTENCE)}"
-    yield from _changes("Fields that change", [_change(change) for change in one.fields])
-    yield from _changes("Files whose content changes", [f"- {code(change.field)}: {_how(change)}" for change in one.files])
+    yield from _changes("Fields that change", [field_line(change) for change in one.fields])
+    yield from _changes("Files whose content changes", [file_line(change) for change in one.files])
     yield from _changes("Remarks", [f"- {code(remark, _SENTENCE)}" for remark in one.remarks])
     if one.way:
         yield from _way(one)
@@ -119,13 +119,16 @@ def _changes(heading: str, lines: list[str]) -> Iterator[str]:
             yield f"- and {len(lines) - _MOST} more"
 
 
-def _change(change: Change) -> str:
+def field_line(change: Change) -> str:
+    """One field that changes, as an item of a list."""
     before, after = ("nothing" if value is None else code(value) for value in (change.before, change.after))
     return f"- {code(change.field)}: {before} → {after}"
 
 
-def _how(change: Change) -> str:
-    return "new" if change.before is None else "gone" if change.after is None else "changed"
+def file_line(change: Change) -> str:
+    """One file whose content changes, as an item of a list."""
+    how = "new" if change.before is None else "gone" if change.after is None else "changed"
+    return f"- {code(change.field)}: {how}"
 
 
 def _way(one: Planned) -> Iterator[str]:

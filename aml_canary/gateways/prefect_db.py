@@ -24,6 +24,7 @@ from aml_canary.errors import Transient
 LOCK_PREFIX: Final = "aml-canary-lock-"
 LOCK_TAG: Final = "aml-canary-lock"
 WAITING_TAG: Final = "waiting"
+OUTCOME_TAG: Final = "outcome:"
 _DEAD: Final = {StateType.COMPLETED, StateType.CANCELLED, StateType.FAILED, StateType.CRASHED}
 # Prefect's own words when nobody answered a gate in time; it runs no hook then, so the words are all there is.
 _NEVER_ANSWERED: Final = "never resumed"
@@ -169,10 +170,20 @@ def run_state(run: str) -> RunState:
 
 
 def name_run(run: str, name: str, *added: str) -> None:
-    """Name a run for the people who look for it, and tag it."""
+    """Name a run for the people who look for it, and tag it. It is at work again, so how it ended before is forgotten."""
     with prefect_client() as client:
-        tags = set(client.read_flow_run(UUID(run)).tags)
+        tags = {tag for tag in client.read_flow_run(UUID(run)).tags if not tag.startswith(OUTCOME_TAG)}
         client.update_flow_run(UUID(run), name=name, tags=sorted(tags | set(added)))
+
+
+def tag_outcome(run: str, word: str) -> None:
+    """Tag a run with how it ended, such as `outcome:rolledback` for `RolledBack`. Nothing happens where the run is gone."""
+    with prefect_client() as client:
+        try:
+            tags = {tag for tag in client.read_flow_run(UUID(run)).tags if not tag.startswith(OUTCOME_TAG)}
+            client.update_flow_run(UUID(run), tags=sorted(tags | {f"{OUTCOME_TAG}{word.lower()}"}))
+        except ObjectNotFound:
+            return
 
 
 def waiting_tag(endpoint: str) -> str:

@@ -9,8 +9,17 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import FlowRun, TaskRun
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterTags,
+    TaskRunFilter,
+    TaskRunFilterName,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, StateType, TaskRun
+from prefect.client.schemas.sorting import TaskRunSort
 
 from aml_canary.domain.explained import Event, answer_told, stage_told
 from aml_canary.gateways.prefect_answers import find_run
@@ -25,9 +34,43 @@ def story_of(name: str) -> tuple[Event, ...]:
     with prefect_client() as client:
         of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
         tasks = _all_tasks(client, of_run)
-        kept = client.filter_flow_run_input(flow_run_id=UUID(str(run.id)), key_prefix="", limit=_AT_MOST, exclude_keys=set())
-    notes = [(item.key, item.created or datetime.now(UTC), json.loads(item.value)) for item in kept]
+        notes = _kept(client, run.id)
     return (*_stages(tasks), *_notes(notes), *_end(run))
+
+
+def answers_of(run: str) -> tuple[Event, ...]:
+    """Every answer that was given to a question of the run with this id, in order."""
+    with prefect_client() as client:
+        notes = _kept(client, UUID(run))
+    return tuple(sorted(_answers(notes), key=lambda event: event.at))
+
+
+def took_last_time(endpoint: str, kind: str, *, longer_than: float) -> float | None:
+    """How many seconds the last stage of this kind, such as `create`, took at the endpoint; None where none took longer than that.
+
+    Shorter ones say nothing: Azure was done already.
+    """
+    with prefect_client() as client:
+        found = client.read_task_runs(
+            flow_run_filter=FlowRunFilter(tags=FlowRunFilterTags(all_=[f"endpoint:{endpoint}"])),
+            task_run_filter=TaskRunFilter(
+                name=TaskRunFilterName(like_=f"{kind}-"),
+                state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.COMPLETED])),
+            ),
+            sort=TaskRunSort.END_TIME_DESC,
+            limit=20,
+        )
+    spent = [
+        (run.end_time - run.start_time).total_seconds()
+        for run in found
+        if run.name.startswith(f"{kind}-") and run.start_time is not None and run.end_time is not None
+    ]
+    return next((seconds for seconds in spent if seconds > longer_than), None)
+
+
+def _kept(client: Any, run: UUID) -> list[tuple[str, datetime, Any]]:
+    kept = client.filter_flow_run_input(flow_run_id=run, key_prefix="", limit=_AT_MOST, exclude_keys=set())
+    return [(item.key, item.created or datetime.now(UTC), json.loads(item.value)) for item in kept]
 
 
 def _all_tasks(client: Any, of_run: FlowRunFilter) -> list[TaskRun]:
@@ -49,18 +92,26 @@ def _stages(tasks: list[TaskRun]) -> Iterator[Event]:
 
 
 def _notes(notes: list[tuple[str, datetime, Any]]) -> Iterator[Event]:
-    answers = {key: (at, value) for key, at, value in notes if key.startswith("suspended-") and key.endswith("-response")}
+    yield from _answers(notes)
     for key, at, value in notes:
         if key.startswith("asked-"):
-            gate = key.removeprefix("asked-").rpartition("-")[0]
-            yield Event(at, f"asked whether to go on with {gate}")
-            if (answer := answers.get(f"suspended-{value['key']}-response")) is not None:
-                when, form = answer
-                yield Event(when, answer_told(gate, form["decision"], form["approver"], form.get("comment")))
+            yield Event(at, f"asked whether to go on with {_gate(key)}")
         elif key.startswith(("baked-", "undecided-")):
             yield Event(at, f"verdict {value['word']}: {value['reason']}")
         elif key == "superseded":
             yield Event(at, f"asked to give way to commit {str(value)[:12]}")
+
+
+def _answers(notes: list[tuple[str, datetime, Any]]) -> Iterator[Event]:
+    answers = {key: (at, value) for key, at, value in notes if key.startswith("suspended-") and key.endswith("-response")}
+    for key, _, value in notes:
+        if key.startswith("asked-") and (answer := answers.get(f"suspended-{value['key']}-response")) is not None:
+            at, form = answer
+            yield Event(at, answer_told(_gate(key), form["decision"], form["approver"], form.get("comment")))
+
+
+def _gate(key: str) -> str:
+    return key.removeprefix("asked-").rpartition("-")[0]
 
 
 def _end(run: FlowRun) -> Iterator[Event]:

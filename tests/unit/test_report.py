@@ -4,11 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from aml_canary.domain.judge.verdict import Verdict
 from aml_canary.domain.manifest import Approvals
 from aml_canary.domain.observed import Facts, absent
 from aml_canary.domain.planner import Plan, plan
 from aml_canary.domain.report import (
+    Ended,
+    Question,
     SmokeAnswer,
+    final_report,
     gate_form,
     live_table,
     outcome,
@@ -18,7 +22,7 @@ from aml_canary.domain.report import (
     smoke_table,
     traffic_text,
 )
-from aml_canary.domain.steps import DeleteDeployment, ShiftTraffic, SmokeInvoke
+from aml_canary.domain.steps import Bake, DeleteDeployment, ShiftTraffic, SmokeInvoke
 from tests.unit.worlds import NAME, live, wanted
 
 HERE = live({"blue": 100}, {"blue": "v1", "green": "v2"}, counts={"green": 3}, mirror={"green": 5})
@@ -65,8 +69,8 @@ def test_a_request_without_an_answer_says_so():
     assert "| no answer |" in smoke_table([replace(RIGHT, status=0, problem="refused")])
 
 
-def form(step, here, stale=(), commit="abcdef0123456789"):
-    return gate_form(step, Plan((step,)), here, Approvals(), [RIGHT], commit, stale)
+def form(step, here, stale=(), commit="abcdef0123456789", **shown):
+    return gate_form(Question(step, Plan((step,)), here, Approvals(), commit, smoke=(RIGHT,), stale=tuple(stale), **shown))
 
 
 def test_the_form_asks_first_and_says_what_either_answer_leads_to():
@@ -74,8 +78,47 @@ def test_the_form_asks_first_and_says_what_either_answer_leads_to():
     assert lines[0] == "## churn: flight-green-10?"
     assert lines[2].startswith("**Approve:** Set live traffic to blue 90 %, green 10 %.")
     assert lines[3].startswith("**Reject:** live traffic stays at blue 100 % and the rollout ends.")
-    assert lines[4] == "Commit `abcdef012345`."
+    assert lines[4] == ""
     assert "| two-rows | 200 | 12 ms | `[1, 2]` | right |" in lines
+
+
+def test_the_form_is_short_first_and_has_everything_in_the_order_in_which_it_is_asked_for():
+    verdict = Verdict("pass", "canary is as good", minutes=7, canary_requests=10, stable_requests=90)
+    text = form(
+        ShiftTraffic("green", {"green": 100}),
+        replace(HERE, facts=Facts(stable={"blue": 100})),
+        stale=["Traffic moved."],
+        judged=(Bake("green", {"blue": 90, "green": 10}), verdict),
+        timeline="![Traffic](data:x)",
+        changed="Commit `abc`.",
+        may_answer="Ada and Grace may answer.",
+    )
+    parts = ["## churn: full-green?", "**Approve:**", "**Reject:**", "Ada and Grace may answer.", "### Asked again", "![Traffic](data:x)"]
+    parts += ["### blue against green, bake-green-10", "**pass** (good)", "### Smoke requests", "### What changed in git", "Commit `abc`."]
+    parts += ["### Live now", "### What is left of the plan"]
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+    assert "\n\n\n" not in text
+
+
+def test_a_form_has_no_heading_without_anything_below_it():
+    text = gate_form(Question(DeleteDeployment("red", retire=True), Plan(()), HERE, Approvals()))
+    assert [line for line in text.splitlines() if line.startswith("#")] == [
+        "## churn: delete-red?",
+        "### Live now",
+        "### What is left of the plan",
+    ]
+
+
+def test_the_final_report_says_how_it_ended_in_its_first_lines_and_then_why():
+    ended = Ended("churn", "Rejected", "Ada rejected full-green: too slow.\nLive traffic was put back.", "`abc`", "![Traffic](data:x)")
+    lines = final_report(ended).splitlines()
+    assert lines[:5] == ["# churn: Rejected", "", "Ada rejected full-green: too slow. Live traffic was put back.", "", "![Traffic](data:x)"]
+    assert "Nobody was asked." in lines
+    assert "Nothing was judged." in lines
+    full = final_report(replace(ended, answers=("Ada approved flight-green-10",), verdicts=("bake-green-10: pass, fine",), smoke=(RIGHT,)))
+    for line in ("- Ada approved flight-green-10", "- bake-green-10: pass, fine", "| two-rows | 200 | 12 ms | `[1, 2]` | right |"):
+        assert line in full.splitlines()
 
 
 def test_a_form_that_is_shown_again_says_why():

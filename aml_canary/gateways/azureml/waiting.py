@@ -6,6 +6,7 @@ then more slowly, up to a deadline. The SDK's poller is asked only for the reaso
 
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from azure.core.polling import LROPoller
@@ -22,6 +23,13 @@ _SHOWN_WITHIN_SECONDS = 60.0
 T = TypeVar("T")
 
 
+def _nobody(state: str, seconds: float, limit: float) -> None: ...
+
+
+# Told each time Azure is found still at work: Azure's word for it, for how many seconds, and after how many it is given up.
+heard: ContextVar[Callable[[str, float, float], None]] = ContextVar("heard", default=_nobody)
+
+
 def intervals() -> Iterator[float]:
     """Seconds to wait between looks: 0.1 at first, 10 at last."""
     pause = _FIRST_SECONDS
@@ -35,15 +43,17 @@ def until_settled(state: Callable[[], str | None], doing: str) -> str | None:
 
     Raises Permanent when `operation_timeout_seconds` are over; what Azure does with the operation then is Azure's.
     """
-    deadline = time.monotonic() + settings().operation_timeout_seconds
+    began, limit = time.monotonic(), settings().operation_timeout_seconds
     for pause in intervals():
         with translated(f"tell how it gets on to {doing}"):
             now = state()
         if now is None or now in SETTLED:
             return now
-        if time.monotonic() + pause > deadline:
+        waited = time.monotonic() - began
+        heard.get()(now, waited, limit)
+        if waited + pause > limit:
             raise Permanent(
-                f"Azure is still busy ({now}) after {settings().operation_timeout_seconds:.0f} s to {doing}. "
+                f"Azure is still busy ({now}) after {limit:.0f} s to {doing}. "
                 "Retry goes on waiting; AML_CANARY_OPERATION_TIMEOUT_SECONDS sets how long."
             )
         time.sleep(pause)
