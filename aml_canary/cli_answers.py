@@ -68,6 +68,19 @@ def abort(endpoint: str, why: str) -> None:
     prefect_db.release_lock(holder)
     put = f"was put back to {traffic_text(back.traffic)}" if back is not None else "was as before the rollout and was left alone"
     click.echo(f"The rollout of {endpoint} is ended. Live traffic {put}. The endpoint is free.")
+    _tell(holder.run, f"{why.rstrip('.')}. Live traffic {put}.")
+
+
+def _tell(run: str, message: str) -> None:
+    """Tell whom AML_CANARY_NOTIFY names here, if anybody; whatever goes wrong with that, the rollout is ended."""
+    from aml_canary.gateways import prefect_notices
+
+    try:
+        problems = prefect_notices.tell_end(run, "Aborted", message)
+    except Exception as error:
+        problems = (f"Nobody was told: {error}",)
+    for problem in problems:
+        click.echo(problem, err=True)
 
 
 @click.command()

@@ -11,6 +11,7 @@ from aml_canary.errors import AmlCanaryError, EndpointBusy, JudgedBad, RolloutRe
 from aml_canary.gateways.prefect_db import Holder
 from tasks.following import end_quarantine, quarantine
 from tasks.lock import release_endpoint
+from tasks.notifying import tell_ending
 from tasks.reading import observe
 from tasks.stages import roll_back
 from tasks.starting import start_dependents
@@ -38,6 +39,7 @@ def give_up(order: Order, holder: Holder, stopped: RolloutRejected | Superseded 
     told = f"{str(stopped).rstrip('.')}. {back}"
     bad = isinstance(stopped, RolloutRejected | JudgedBad)
     tell(order.repository, order.commit, order.endpoint, State.FAILURE if bad else State.ERROR, told)
+    tell_ending(stopped.state, told)
     return told
 
 

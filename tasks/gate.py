@@ -18,6 +18,7 @@ from pydantic import Field
 from aml_canary.domain.approval import Shown, changes
 from aml_canary.errors import RolloutRejected
 from aml_canary.gateways import prefect_db
+from tasks.notifying import tell_waiting
 
 
 class Approval(RunInput):
@@ -58,6 +59,7 @@ def require_approval(gate: str, now: Shown, form: str, timeout_seconds: float) -
     note = {"key": key, "digest": now.digest, "attempt": attempt, "shown": asdict(now)}
     prefect_db.keep(str(flow_run.id), f"asked-{gate}-{len(_asked(gate)):03d}", note)
     get_run_logger().info("Waiting for approval of %s. Answer with Resume in the Prefect UI.", gate)
+    tell_waiting(gate, now, timeout_seconds)
     answer = suspend_flow_run(wait_for_input=Approval.with_initial_data(description=form), key=key, timeout=max(1, int(timeout_seconds)))
     if answer.decision != "approve":
         raise _rejected(gate, answer)

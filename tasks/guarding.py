@@ -15,6 +15,7 @@ from aml_canary.gateways.prefect_db import Holder, RunState
 from tasks.evidence import rules_of
 from tasks.judging import judged, watch_of
 from tasks.lock import release_endpoint
+from tasks.notifying import tell_end_of
 from tasks.retry import retried
 from tasks.stages import roll_back
 from tasks.telling import State, tell_about
@@ -69,6 +70,8 @@ def _look_after(holder: Holder) -> Told:
     if state.type == "CRASHED" and holder.commit:
         crashed = "the rollout crashed and keeps the endpoint: Retry it, or push a commit"
         tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, State.ERROR, crashed)
+    if state.type in ("CRASHED", "FAILED"):
+        tell_end_of(holder.run)
     bad = judge_unwatched(holder)
     if not bad:
         return True, ""
@@ -125,5 +128,6 @@ def _free(holder: Holder, what: str, said: State) -> Told:
     release_endpoint(holder)
     if holder.commit:
         tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, said, told)
+    tell_end_of(holder.run, told)
     get_run_logger().warning("%s", told)
     return True, told
