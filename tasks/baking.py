@@ -11,6 +11,7 @@ from prefect.logging import get_run_logger
 from aml_canary.domain.judge.verdict import Verdict
 from aml_canary.domain.observed import nonzero
 from aml_canary.domain.order import Left, Order
+from aml_canary.domain.standing import minute_told
 from aml_canary.domain.steps import Bake, label
 from aml_canary.domain.verdict_text import sentence_of, verdict_line
 from aml_canary.errors import ForeignChange, JudgedBad, Permanent, Transient
@@ -81,7 +82,7 @@ def watch(step: Bake, order: Order, over: Watch, holder: Holder) -> Verdict:
                 log.warning("The metrics cannot be read now: %s", error)
             else:
                 seen = minutes
-                log.info("Minute %d of at most %d. %s", minutes, rules.longest_minutes, verdict_line(step, verdict))
+                log.info("%s", minute_told(minutes, rules.longest_minutes, verdict_line(step, verdict)))
                 if verdict.word == "fail" or (verdict.word == "pass" and minutes >= rules.least_minutes):
                     return verdict
         if seen < rules.longest_minutes:

@@ -37,6 +37,7 @@ _DAMAGE = re.compile(
     r"|does not point to a valid object|inflate|too small|did not send all necessary objects|Unable to create '.*\.lock': File exists"
 )
 LOCK_SECONDS = 2 * REMOTE_SECONDS
+LOOK_SECONDS = 60.0
 
 
 class _Damaged(Transient):
@@ -181,6 +182,24 @@ class Mirror:
     def _discard(self) -> None:
         with _locked(self.path), _temporary(self.path) as bin_, contextlib.suppress(FileNotFoundError):
             self.path.rename(bin_ / "damaged")
+
+
+def branch_head(url: str, branch: str) -> str:
+    """The commit that a branch of the repository at this URL points to now; empty where there is no such branch. Nothing is kept.
+
+    Raises Transient or Permanent where the repository cannot be read.
+    """
+    address = Address(url)
+    answer = run(
+        ["ls-remote", "--quiet", "--end-of-options", address.bare, f"refs/heads/{branch}"],
+        options=address.options(),
+        environment=address.environment(),
+        trusting=True,
+        seconds=LOOK_SECONDS,
+    )
+    if answer.status != 0:
+        raise address.failure(answer.err)
+    return answer.out.decode().partition("\t")[0].strip()
 
 
 def mirror_of(repository: str) -> Mirror:

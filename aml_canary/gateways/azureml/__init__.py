@@ -6,6 +6,7 @@ It returns our values and raises our errors; what Azure's own classes are called
 May import azure, `domain`, `settings` and `errors`.
 """
 
+from aml_canary.gateways.azureml.access import read_permissions, read_workspace
 from aml_canary.gateways.azureml.deployments import create_deployment, delete_deployment, scale_deployment
 from aml_canary.gateways.azureml.endpoints import (
     create_endpoint,
@@ -32,8 +33,10 @@ __all__ = [
     "glance",
     "observe",
     "put_traffic_back",
+    "read_permissions",
     "read_quota",
     "read_series",
+    "read_workspace",
     "scale_deployment",
     "scoring_access",
     "shift_traffic",
