@@ -1,7 +1,7 @@
-"""The command line: check manifests, see plans, start rollouts, look at endpoints, run the webhook door.
+"""The command line: check manifests, see plans, start rollouts, run the webhook door; the other commands are in `cli_<subject>`.
 
 Exit codes: 0 fine, 1 found problems or failed, 2 wrong usage. Each command imports what it needs when it runs, so that `--help` loads neither
-Prefect nor Azure. May import everything of `aml_canary`; flows and tasks are reached through Prefect, by name.
+Prefect, nor Azure, nor rich. May import everything of `aml_canary`; flows and tasks are reached through Prefect, by name.
 """
 
 import json
@@ -11,11 +11,11 @@ from pathlib import Path
 import click
 
 from aml_canary.cli_answers import abort, approve, explain, reject
-from aml_canary.cli_common import failing_plainly, insist_on_prefect
+from aml_canary.cli_common import failing_plainly, formats, insist_on_prefect
+from aml_canary.cli_completion import completion
+from aml_canary.cli_doctor import doctor
+from aml_canary.cli_status import status, watch
 
-_formats = click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="What to print: text for people, json for scripts."
-)
 _path = click.argument("path", type=click.Path(exists=True, path_type=Path))
 
 
@@ -71,7 +71,7 @@ def validate(paths: tuple[Path, ...], notes: bool, changed: bool, form: str) -> 
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Plan against this endpoint (JSON, as `status --format json` prints it).",
 )
-@_formats
+@formats
 @failing_plainly
 def plan(path: Path, observed: Path | None, form: str) -> None:
     """Show what a rollout of the manifest at PATH would do, without doing it."""
@@ -102,7 +102,7 @@ def plan(path: Path, observed: Path | None, form: str) -> None:
 @click.option(
     "--repository", help="Name (AML_CANARY_REPOSITORIES) or URL the worker reads from. Default: the remote `origin`, or the folder."
 )
-@_formats
+@formats
 @failing_plainly
 def run(path: Path, repository: str | None, form: str) -> None:
     """Start a rollout of the manifest at PATH, as committed at HEAD, now."""
@@ -116,29 +116,6 @@ def run(path: Path, repository: str | None, form: str) -> None:
         click.echo(json.dumps({"run": started.id, "name": started.name, "url": started.url, "commit": order.commit}))
     else:
         click.echo(f"{started.name}: {started.url}")
-
-
-@main.command()
-@click.argument("endpoints", nargs=-1)
-@_formats
-@failing_plainly
-def status(endpoints: tuple[str, ...], form: str) -> None:
-    """Show endpoints: what is live, and which rollout holds them. Without names, all of the workspace."""
-    from aml_canary.gateways import azureml, prefect_db
-    from aml_canary.local import observed_json
-
-    insist_on_prefect()
-    found = [azureml.observe(name) for name in endpoints or azureml.endpoint_names()]
-    held = {holder.endpoint: f"{prefect_db.run_state(holder.run).name}, flow run {holder.run}" for holder in prefect_db.holders()}
-    if form == "json":
-        click.echo(json.dumps([{**observed_json(live), "rollout": held.get(live.name)} for live in found], indent=2))
-        return
-    from aml_canary.domain.report import live_table
-
-    for live in found:
-        click.echo(f"{live.name}: {held.get(live.name, 'no rollout')}\n{live_table(live)}\n")
-    if not found:
-        click.echo("There is no endpoint in the workspace.")
 
 
 @main.command()
@@ -181,5 +158,5 @@ def serve_webhooks(host: str, port: int) -> None:
     serve(host, port)
 
 
-for command in (approve, reject, abort, explain):
+for command in (approve, reject, abort, explain, status, watch, doctor, completion):
     main.add_command(command)

@@ -4,47 +4,57 @@ Commands of `cli`, which adds them. May import everything of `aml_canary`, when 
 """
 
 import getpass
+import json
 
 import click
 
-from aml_canary.cli_common import failing_plainly, insist_on_prefect
+from aml_canary.cli_common import failing_plainly, formats, insist_on_prefect, on_terminal
+from aml_canary.cli_completion import endpoints_held, runs
 
-_run = click.argument("run")
+_run = click.argument("run", shell_complete=runs)
 _as = click.option("--as", "who", default=getpass.getuser, show_default="your login name", help="Your name, as it is recorded.")
+_yes = click.option("--yes", is_flag=True, help="Do not show the question and ask back first, as a terminal would.")
 
 
 @click.command()
 @_run
 @_as
 @click.option("--comment", help="Why, for whoever reads this later.")
+@_yes
 @failing_plainly
-def approve(run: str, who: str, comment: str | None) -> None:
-    """Approve what RUN asks, by its id or name (endpoint@commit): it goes on with the next step."""
-    _answer(run, "approve", who, comment)
+def approve(run: str, who: str, comment: str | None, yes: bool) -> None:
+    """Approve what RUN asks, by its id, its name (endpoint@commit), or its endpoint: it goes on with the next step."""
+    _answer(run, "approve", who, comment, yes)
 
 
 @click.command()
 @_run
 @click.argument("why")
 @_as
+@_yes
 @failing_plainly
-def reject(run: str, why: str, who: str) -> None:
+def reject(run: str, why: str, who: str, yes: bool) -> None:
     """Reject what RUN asks, and say WHY: the rollout ends, and live traffic goes back."""
-    _answer(run, "reject", who, why)
+    _answer(run, "reject", who, why, yes)
 
 
-def _answer(run: str, decision: str, who: str, comment: str | None) -> None:
+def _answer(run: str, decision: str, who: str, comment: str | None, yes: bool) -> None:
     from aml_canary.gateways import prefect_answers
 
     insist_on_prefect()
     asked = prefect_answers.waiting(run)
+    if not yes and on_terminal():
+        from aml_canary.cli_screen import show_markdown
+
+        show_markdown(prefect_answers.question(asked))
+        click.confirm(f"{decision.capitalize()} {asked.gate} of {asked.name}, as {who}?", abort=True)
     prefect_answers.answer(asked, decision, who, comment)
     told = "is approved and goes on" if decision == "approve" else "is rejected, and live traffic goes back"
     click.echo(f"{asked.name}: {asked.gate} {told}, as {who} said.")
 
 
 @click.command()
-@click.argument("endpoint")
+@click.argument("endpoint", shell_complete=endpoints_held)
 @click.argument("why")
 @failing_plainly
 def abort(endpoint: str, why: str) -> None:
@@ -68,15 +78,33 @@ def abort(endpoint: str, why: str) -> None:
     prefect_db.release_lock(holder)
     put = f"was put back to {traffic_text(back.traffic)}" if back is not None else "was as before the rollout and was left alone"
     click.echo(f"The rollout of {endpoint} is ended. Live traffic {put}. The endpoint is free.")
+    _tell(holder.run, f"{why.rstrip('.')}. Live traffic {put}.")
+
+
+def _tell(run: str, message: str) -> None:
+    """Tell whom AML_CANARY_NOTIFY names here, if anybody; whatever goes wrong with that, the rollout is ended."""
+    from aml_canary.gateways import prefect_notices
+
+    try:
+        problems = prefect_notices.tell_end(run, "Aborted", message)
+    except Exception as error:
+        problems = (f"Nobody was told: {error}",)
+    for problem in problems:
+        click.echo(problem, err=True)
 
 
 @click.command()
 @_run
+@formats
 @failing_plainly
-def explain(run: str) -> None:
+def explain(run: str, form: str) -> None:
     """Tell what RUN did and why, step by step: stages, questions, answers, verdicts, its end."""
     from aml_canary.domain.explained import explained
     from aml_canary.gateways.prefect_story import story_of
 
     insist_on_prefect()
-    click.echo(explained(story_of(run)))
+    story = sorted(story_of(run), key=lambda event: event.at)
+    if form == "json":
+        click.echo(json.dumps([{"at": event.at.isoformat(timespec="milliseconds"), "told": event.told} for event in story], indent=2))
+    else:
+        click.echo(explained(story))

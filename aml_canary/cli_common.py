@@ -1,7 +1,10 @@
-"""What every command does: fail plainly, and insist on a Prefect server. May import click and `errors`; the rest when it is needed."""
+"""What every command does: fail plainly, insist on a Prefect server, print tables for whoever reads.
+
+May import click and `errors`; the rest when it is needed.
+"""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -11,6 +14,11 @@ from aml_canary.errors import AmlCanaryError, Permanent
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+formats = click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="What to print: text for people, json for scripts."
+)
 
 
 def failing_plainly(command: Callable[P, R]) -> Callable[P, R]:
@@ -41,3 +49,21 @@ def insist_on_prefect() -> None:
 
     if not PREFECT_API_URL.value():
         raise Permanent("No Prefect server is configured: set PREFECT_API_URL, such as http://127.0.0.1:4200/api.")
+
+
+def on_terminal() -> bool:
+    """Whether somebody looks; in a pipe everything is plain text."""
+    return sys.stdout.isatty()
+
+
+def show(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table: with rich on a terminal, as plain columns in a pipe."""
+    if on_terminal():
+        from aml_canary.cli_screen import show_table
+
+        show_table(headings, rows)
+        return
+    whole = [tuple(headings), *map(tuple, rows)]
+    widths = [max(len(row[n]) for row in whole) for n in range(len(headings))]
+    for row in whole:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -92,6 +92,10 @@ class Settings(BaseSettings):
         'such as {"acme/models": {"host": "github", "token": "..."}}; "api" is for a host of your own.',
     )
 
+    notify: tuple[str, ...] = Field(
+        (), description='Prefect notification blocks that are told when a rollout waits or has ended, such as ["slack-webhook/ml-oncall"].'
+    )
+
     prune: Literal["confirm", "report"] = Field(
         "confirm", description="An endpoint whose manifest is no longer in git: ask whether to delete it, or only say so."
     )
@@ -140,6 +144,14 @@ class Settings(BaseSettings):
                 "this is neither azure-monitor, nor prometheus, nor the dotted name of a function, such as acme.metrics.minutes."
             )
         return metrics
+
+    @field_validator("notify")
+    @classmethod
+    def _blocks(cls, notify: tuple[str, ...]) -> tuple[str, ...]:
+        for block in notify:
+            if not re.fullmatch(r"[a-z0-9-]+/[a-z0-9-]+", block):
+                raise ValueError(f"{block!r} is not the name of a block with its type, such as slack-webhook/ml-oncall.")
+        return notify
 
     @field_validator("functions")
     @classmethod

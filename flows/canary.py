@@ -20,10 +20,11 @@ from tasks.carrying_out import carry_out
 from tasks.ending import ended_as, finish, give_up, hold_or_roll_back, pass_by
 from tasks.following import overtaken, quickest, wait_out_freeze
 from tasks.lock import give_way, holder_of, take_endpoint
+from tasks.notifying import tell_end
 from tasks.reading import look, publish_plan, read_order
 
 
-@flow(name="canary", retries=0, persist_result=False)
+@flow(name="canary", retries=0, persist_result=False, on_completion=[tell_end], on_failure=[tell_end])
 def canary(repository: str, commit: str, manifest: str, following: bool = False, start_from: str = "") -> State[Any]:
     """Bring one endpoint to what its manifest says at a commit, a stage at a time, asking where the manifest says so.
 

@@ -13,11 +13,12 @@ from aml_canary.domain.steps import DeleteEndpoint
 from aml_canary.errors import RolloutRejected
 from tasks.ask import ask_before_teardown
 from tasks.lock import holder_for_teardown, release_endpoint, take_endpoint
+from tasks.notifying import tell_end, tell_ending
 from tasks.reading import observe
 from tasks.stages import delete_endpoint
 
 
-@flow(name="teardown", retries=0, persist_result=False)
+@flow(name="teardown", retries=0, persist_result=False, on_completion=[tell_end], on_failure=[tell_end])
 def teardown(endpoint: str, because: str = "") -> State[Any]:
     """Delete an endpoint and every deployment in it.
 
@@ -34,7 +35,9 @@ def teardown(endpoint: str, because: str = "") -> State[Any]:
         ask_before_teardown(live, because)
     except RolloutRejected as rejected:
         release_endpoint(holder)
-        return Cancelled(name="Rejected", message=f"{rejected}. Nothing was deleted.")
+        told = f"{rejected}. Nothing was deleted."
+        tell_ending(rejected.state, told)
+        return Cancelled(name=rejected.state, message=told)
     delete_endpoint(DeleteEndpoint(), endpoint)
     release_endpoint(holder)
     return Completed(

@@ -11,6 +11,7 @@ from aml_canary.errors import AmlCanaryError, EndpointBusy, JudgedBad, Outdated,
 from aml_canary.gateways.prefect_db import Holder
 from tasks.following import end_quarantine, quarantine
 from tasks.lock import release_endpoint
+from tasks.notifying import tell_ending
 from tasks.reading import observe
 from tasks.showing import show_ending, tag_run
 from tasks.stages import roll_back
@@ -52,6 +53,7 @@ def give_up(order: Order, holder: Holder, stopped: RolloutRejected | Superseded 
     show_ending(holder, stopped.state, told)
     bad = isinstance(stopped, RolloutRejected | JudgedBad)
     tell(order.repository, order.commit, order.endpoint, State.FAILURE if bad else State.ERROR, told)
+    tell_ending(stopped.state, told)
     return told
 
 

@@ -21,6 +21,7 @@ from aml_canary.domain.answering import HOW, Answer, Answerer, Rules, objection
 from aml_canary.domain.approval import Shown, changes
 from aml_canary.errors import RolloutRejected
 from aml_canary.gateways import prefect_db
+from tasks.notifying import tell_waiting
 
 
 class Approval(RunInput):
@@ -47,6 +48,7 @@ def require_approval(gate: str, now: Shown, rules: Rules, form: Callable[[Sequen
         prefect_db.keep(str(flow_run.id), f"asked-{gate}-{len(_asked(gate)):03d}", note)
         get_run_logger().info("Waiting for approval of %s. Answer with Resume in the Prefect UI, or %s.", gate, HOW)
         timeout = max(1, int(rules.approvals.timeout_hours * 3600))
+        tell_waiting(gate, now, timeout)
         suspend_flow_run(wait_for_input=Approval.with_initial_data(description=text), key=key, timeout=timeout)
 
 

@@ -16,6 +16,7 @@ from tasks.evidence import rules_of
 from tasks.gate import holds_unanswered
 from tasks.judging import judged, watch_of
 from tasks.lock import release_endpoint
+from tasks.notifying import tell_end_of
 from tasks.retry import retried
 from tasks.showing import show_ending
 from tasks.stages import roll_back
@@ -76,6 +77,8 @@ def _look_after(holder: Holder) -> Told:
     if holds and holder.commit:
         late = "nobody answered in time; live traffic stays as it is, and Retry asks again"
         tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, State.ERROR, late)
+    if state.type in ("CRASHED", "FAILED"):
+        tell_end_of(holder.run)
     bad = judge_unwatched(holder)
     if not bad:
         return True, ""
@@ -133,5 +136,6 @@ def _free(holder: Holder, word: str, what: str, said: State) -> Told:
     if holder.commit:
         show_ending(holder, word, what)
         tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, said, told)
+    tell_end_of(holder.run, told)
     get_run_logger().warning("%s", told)
     return True, told

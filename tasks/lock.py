@@ -19,6 +19,7 @@ from aml_canary.gateways import azureml, prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
 from aml_canary.gateways.prefect_history import ORDER_TAG
 from aml_canary.settings import settings
+from tasks.notifying import tell_end_of
 from tasks.retry import retried
 from tasks.stages import roll_back
 
@@ -163,7 +164,12 @@ def supersede(other: Holder, by: Holder) -> bool:
 
     Whether it is at an end.
     """
-    return not prefect_db.run_state(other.run).alive or prefect_history.ask_to_give_way(other.run, by.commit)
+    if not prefect_db.run_state(other.run).alive:
+        return True
+    ended = prefect_history.ask_to_give_way(other.run, by.commit)
+    if ended:
+        tell_end_of(other.run)
+    return ended
 
 
 @retried("look-at-endpoint-lock")

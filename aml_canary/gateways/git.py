@@ -40,6 +40,7 @@ LOCK_SECONDS = 2 * REMOTE_SECONDS
 # A line each, such as `Ada <ada@example.com>`.
 _PEOPLE = "%an <%ae>%n%cn <%ce>%n%(trailers:key=Co-authored-by,valueonly,unfold,separator=%x0A)"
 _PERSON = re.compile(r"^[ ]*(.*?)[ ]*<([^<>\n]*)>", re.MULTILINE)
+LOOK_SECONDS = 60.0
 
 
 class _Damaged(Transient):
@@ -194,6 +195,24 @@ class Mirror:
     def _discard(self) -> None:
         with _locked(self.path), _temporary(self.path) as bin_, contextlib.suppress(FileNotFoundError):
             self.path.rename(bin_ / "damaged")
+
+
+def branch_head(url: str, branch: str) -> str:
+    """The commit that a branch of the repository at this URL points to now; empty where there is no such branch. Nothing is kept.
+
+    Raises Transient or Permanent where the repository cannot be read.
+    """
+    address = Address(url)
+    answer = run(
+        ["ls-remote", "--quiet", "--end-of-options", address.bare, f"refs/heads/{branch}"],
+        options=address.options(),
+        environment=address.environment(),
+        trusting=True,
+        seconds=LOOK_SECONDS,
+    )
+    if answer.status != 0:
+        raise address.failure(answer.err)
+    return answer.out.decode().partition("\t")[0].strip()
 
 
 def mirror_of(repository: str) -> Mirror:

@@ -5,7 +5,7 @@ here. The token never leaves the request's headers: it is in no error and no log
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -56,6 +56,14 @@ class Connection:
         existing = self._comment(number, marker)
         self._send(self.host.comment_request(self.api, self.token, self.repository, number, text, existing))
         return existing is None
+
+    def look(self) -> None:
+        """See whether the host takes the token and has the repository: its description is read. Raises Transient or Permanent."""
+        # The address of a repository is the beginning of that of its pull requests, on every host.
+        comments = self.host.comments_request(self.api, self.token, self.repository, 1, 1)
+        where, _, query = comments.url.partition("?")
+        url = re.split("/(?:issues|merge_requests|pull-?requests)/1/", where, flags=re.IGNORECASE)[0]
+        self._send(replace(comments, url=f"{url}?{query}" if query else url))
 
     def _comment(self, number: int, marker: str) -> str | None:
         for page in range(1, PAGES + 1):

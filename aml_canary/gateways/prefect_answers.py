@@ -15,7 +15,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled
 
 from aml_canary.errors import Permanent
-from aml_canary.gateways.prefect_db import prefect_client
+from aml_canary.gateways.prefect_db import held_by, kept, prefect_client
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,20 @@ def waiting(name: str) -> Waiting:
     keys = state.state_details.run_input_keyset if state is not None and state.type == StateType.PAUSED else None
     if state is None or not keys:
         raise Permanent(f"{run.name} ({run.id}) waits for no answer: it is {state.name if state else 'not started'}.")
-    return Waiting(str(run.id), run.name, str(state.state_details.pause_key).rsplit("-", 2)[0])
+    return Waiting(str(run.id), run.name, gate_of(run))
+
+
+def gate_of(run: FlowRun) -> str:
+    """The gate that a suspended run waits at."""
+    return str(run.state.state_details.pause_key).rsplit("-", 2)[0] if run.state is not None else ""
+
+
+def question(asked: Waiting) -> str:
+    """The markdown above the form; empty where Prefect does not have it yet."""
+    with prefect_client() as client:
+        keys = getattr(client.read_flow_run(UUID(asked.run)).state, "state_details", None)
+    shown = (getattr(keys, "run_input_keyset", None) or {}).get("description", "")
+    return str(kept(asked.run, shown) or "") if shown else ""
 
 
 def answer(asked: Waiting, decision: str, approver: str, comment: str | None) -> None:
@@ -57,7 +70,8 @@ def abort_run(run: str, why: str) -> None:
 
 
 def find_run(name: str) -> FlowRun:
-    """A flow run by id; else the newest of that name that is suspended, else the newest of that name. Raises Permanent."""
+    """A flow run by id; else the newest of that name that is suspended, else the newest of that name; else the one that holds the endpoint
+    of that name. Raises Permanent."""
     with prefect_client() as client:
         try:
             return client.read_flow_run(UUID(name))
@@ -68,5 +82,10 @@ def find_run(name: str) -> FlowRun:
             found = client.read_flow_runs(flow_run_filter=named, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=50)
     suspended = [run for run in found if run.state is not None and run.state.type == StateType.PAUSED]
     if not found:
-        raise Permanent(f"Prefect has no flow run {name}. Give its id, or its name, such as churn@1a2b3c4.")
+        holder = held_by(name)
+        if holder is None or holder.run == name:
+            raise Permanent(
+                f"Prefect has no flow run {name}, and no rollout holds an endpoint of that name. Give a run's id, or its name, such as churn@1a2b3c4."
+            )
+        return find_run(holder.run)
     return (suspended or found)[0]

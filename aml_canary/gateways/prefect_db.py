@@ -235,13 +235,15 @@ def _waiting(client: SyncPrefectClient, tag: str) -> list[FlowRun]:
     )
 
 
-def keep(run: str, key: str, value: Any) -> None:
-    """Keep a JSON value with a flow run; an earlier value under the key stays as it was."""
+def keep(run: str, key: str, value: Any) -> bool:
+    """Keep a JSON value with a flow run; an earlier value under the key stays as it was. Whether there was none, which is decided atomically."""
     with prefect_client() as client:
         try:
             client.create_flow_run_input(flow_run_id=UUID(run), key=key, value=json.dumps(value))
         except PrefectHTTPStatusError as error:
             _raise_unless(error, 409)
+            return False
+    return True
 
 
 def kept(run: str, key: str) -> Any:

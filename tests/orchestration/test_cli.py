@@ -22,7 +22,10 @@ def test_status_can_be_planned_from_and_names_the_rollout_that_holds_an_endpoint
     assert printed.returncode == 0
     [live] = json.loads(printed.stdout)
     assert (live["name"], live["traffic"], live["rollout"]) == (world.endpoint, {"blue": 100}, None)
-    assert f"{world.endpoint}: no rollout\n| deployment | live traffic |" in cli(world, "status").stdout
+    heading, *rows = cli(world, "status").stdout.splitlines()
+    assert heading.split("  ")[0] == "endpoint"
+    assert [re.split(r"  +", row)[1:] for row in rows if row.startswith(world.endpoint)] == [["blue 100 %", "none"]]
+    assert "| deployment | live traffic |" in cli(world, "status", world.endpoint).stdout
 
     manifest = world.repository.work / path_of(world.endpoint)
     observed = tmp_path / "observed.json"
@@ -42,10 +45,24 @@ def test_status_can_be_planned_from_and_names_the_rollout_that_holds_an_endpoint
     run = json.loads(started.stdout)["run"]
     assert world.until_asked(run) == "flight-green-10"
     held = json.loads(cli(world, "status", world.endpoint, "--format", "json").stdout)[0]["rollout"]
-    assert held == f"Suspended, flow run {run}"
+    assert (held["run"], held["state"], held["waits_for"], held["gate"]) == (run, "Suspended", "answer", "flight-green-10")
+    assert " an answer to flight-green-10 for " in cli(world, "status").stdout
+    watching = subprocess.Popen(
+        [BIN / "aml-canary", "watch", world.endpoint], env=world.stack.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    told = iter(lambda: watching.stdout.readline().rstrip(), "")
+    assert any(re.search(r"  waits for an answer to flight-green-10, until 20\d\d-", line) for line in told)
     rejected = cli(world, "reject", run, "the lift is not convincing", "--as", "Ada")
     assert rejected.stdout.endswith(": flight-green-10 is rejected, and live traffic goes back, as Ada said.\n")
     assert "Ada rejected flight-green-10: the lift is not convincing" in world.end_of(run)["state"]["message"]
+    rest, wrong = watching.communicate(timeout=60)
+    assert (watching.returncode, wrong) == (1, ""), "it is not as git wants it"
+    assert "Ada rejected flight-green-10: the lift is not convincing" in rest
+    assert re.match(r"\d\d:\d\d:\d\d  Rejected: Ada rejected", rest.splitlines()[-1])
+    lines = [json.loads(line) for line in cli(world, "watch", run, "--format", "json").stdout.splitlines()]
+    assert (lines[-1]["state"], lines[-1]["traffic"]) == ("Rejected", {"blue": 100})
+    story = json.loads(cli(world, "explain", run, "--format", "json").stdout)
+    assert [event["told"] for event in story] == [line["told"] for line in lines if not line["told"].startswith("live traffic")]
 
 
 def test_a_rollout_is_approved_by_its_name_and_aborted_without_a_worker(world):

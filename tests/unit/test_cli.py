@@ -27,14 +27,14 @@ def cli(*words: str | Path, cwd: Path = ROOT, **env: str) -> subprocess.Complete
     return found
 
 
-def test_help_names_every_command_and_loads_neither_prefect_nor_azure():
+def test_help_names_every_command_and_loads_nothing_that_takes_long():
     script = (
         "import sys\nfrom aml_canary.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit as end:\n"
-        "    print('exit', end.code, sorted({n.split('.')[0] for n in sys.modules} & {'prefect', 'azure', 'pydantic', 'requests'}))"
-    )
+        "    print('exit', end.code, sorted({n.split('.')[0] for n in sys.modules} & set(SLOW)))"
+    ).replace("SLOW", repr(["prefect", "azure", "pydantic", "requests", "rich", "yaml", "urllib3", "ssl"]))
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=QUIET, cwd=ROOT)
     assert found.stdout.splitlines()[-1] == "exit 0 []"
-    assert all(f"  {name}" in found.stdout for name in ("plan", "run", "schema", "serve-webhooks", "status", "validate"))
+    assert all(f"  {name}" in found.stdout for name in ("doctor", "plan", "run", "schema", "serve-webhooks", "status", "validate", "watch"))
 
 
 def test_the_program_knows_its_version():

@@ -78,7 +78,8 @@ def test_the_form_asks_first_and_says_what_either_answer_leads_to():
     assert lines[0] == "## churn: flight-green-10?"
     assert lines[2].startswith("**Approve:** Set live traffic to blue 90 %, green 10 %.")
     assert lines[3].startswith("**Reject:** live traffic stays at blue 100 % and the rollout ends.")
-    assert lines[4] == ""
+    assert lines[4].startswith("May approve: anybody.")
+    assert lines[5] == ""
     assert "| two-rows | 200 | 12 ms | `[1, 2]` | right |" in lines
 
 
@@ -91,9 +92,8 @@ def test_the_form_is_short_first_and_has_everything_in_the_order_in_which_it_is_
         judged=(Bake("green", {"blue": 90, "green": 10}), verdict),
         timeline="![Traffic](data:x)",
         changed="Commit `abc`.",
-        may_answer="Ada and Grace may answer.",
     )
-    parts = ["## churn: full-green?", "**Approve:**", "**Reject:**", "Ada and Grace may answer.", "### Asked again", "![Traffic](data:x)"]
+    parts = ["## churn: full-green?", "**Approve:**", "**Reject:**", "May approve: anybody.", "### Asked again", "![Traffic](data:x)"]
     parts += ["### blue against green, bake-green-10", "**pass** (good)", "### Smoke requests", "### What changed in git", "Commit `abc`."]
     parts += ["### Live now", "### What is left of the plan"]
     places = [text.index(part) for part in parts]

@@ -14,6 +14,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aml_canary.gateways.azureml.access import read_permissions, read_workspace
     from aml_canary.gateways.azureml.deployments import create_deployment, delete_deployment, scale_deployment
     from aml_canary.gateways.azureml.endpoints import (
         create_endpoint,
@@ -41,8 +42,10 @@ __all__ = [
     "observe",
     "prepare",
     "put_traffic_back",
+    "read_permissions",
     "read_quota",
     "read_series",
+    "read_workspace",
     "scale_deployment",
     "scoring_access",
     "shift_traffic",
@@ -50,6 +53,7 @@ __all__ = [
 
 _WHERE = {
     **dict.fromkeys(("create_deployment", "delete_deployment", "scale_deployment"), "deployments"),
+    **dict.fromkeys(("read_permissions", "read_workspace"), "access"),
     **dict.fromkeys(("Series", "read_series"), "monitor"),
     "read_quota": "quota",
 }
