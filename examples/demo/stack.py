@@ -125,9 +125,10 @@ def running_stack(
         api.call("POST", "/work_pools/", {"name": POOL, "type": "process"})
         made.start_worker()
         deploy_all(env)
-        # Otherwise Prefect starts another program first, which would fetch the flow's code; ours is installed (see the README).
+        # Otherwise Prefect starts two other programs before each flow's, which would fetch its code; ours is installed (see the README).
         quicker = {"job_variables": {"command": f"{sys.executable} -m prefect.engine"}}
-        api.call("PATCH", f"/deployments/{api.deployment('sync/sync')['id']}", quicker)
+        for found in api.call("POST", "/deployments/filter", {}):
+            api.call("PATCH", f"/deployments/{found['id']}", quicker)
         yield made
 
 

@@ -13,7 +13,7 @@ from aml_canary.gateways import azureml
 from tests.contract.azure_world import NAME, create, endpoint, written
 from tests.contract.conftest import forget
 
-HOUR_AHEAD = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+HOUR_AHEAD = "an hour from now"
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504])
@@ -96,6 +96,8 @@ def test_what_breaks_on_the_way_to_a_deployment_is_transient_too(emulator, opera
     ],
 )
 def test_how_long_azure_asks_to_wait_comes_with_the_failure(emulator, headers, seconds):
+    if headers.get("Retry-After") == HOUR_AHEAD:
+        headers = {"Retry-After": format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)}
     emulator.faults.add("endpoint.get", status=429, code="TooManyRequests", message="Slow down.", headers=headers)
     with pytest.raises(Transient) as failure:
         azureml.observe(NAME)
