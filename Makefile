@@ -41,7 +41,7 @@ test-ui: install
 	$(BIN)/python -m pytest tests/ui
 
 pictures: test-ui
-	cp build/ui/form-v2.png docs/img/form.png
+	cp build/ui/question-v2.png docs/img/question.png
 	cp build/ui/report-v2.png docs/img/report.png
 
 check: install

@@ -36,7 +36,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def pictures() -> Path:
-    """Where pictures are kept: what AML_CANARY_TEST_PICTURES says, or build/ui."""
-    folder = Path(os.environ.get("AML_CANARY_TEST_PICTURES") or ROOT / "build" / "ui")
+    """Where pictures are kept: what UI_PICTURES says, or build/ui."""
+    folder = Path(os.environ.get("UI_PICTURES") or ROOT / "build" / "ui")
     folder.mkdir(parents=True, exist_ok=True)
     return folder

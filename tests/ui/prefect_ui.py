@@ -70,10 +70,10 @@ class PrefectUi:
         """Wait until the run's page shows the state. It looks again by itself."""
         expect(self.page.get_by_text(state, exact=True).first).to_be_visible()
 
-    def picture(self, name: str) -> Path:
-        """Keep a picture of what is to be seen."""
+    def picture(self, name: str, of: Locator | None = None) -> Path:
+        """Keep a picture of what is to be seen, or of a part of it."""
         path = self._pictures / f"{name}-{self.version}.png"
-        self.page.screenshot(path=path, animations="disabled")
+        (of or self.page).screenshot(path=path, animations="disabled")
         return path
 
     def _press(self, what: str) -> None:
