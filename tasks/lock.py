@@ -20,6 +20,7 @@ from aml_canary.gateways.prefect_db import Holder
 from aml_canary.gateways.prefect_history import ORDER_TAG
 from aml_canary.settings import settings
 from tasks.retry import retried
+from tasks.showing import show_ending
 from tasks.stages import roll_back
 
 _LONGEST_QUEUE_SECONDS = 14 * 24 * 3600
@@ -163,7 +164,12 @@ def supersede(other: Holder, by: Holder) -> bool:
 
     Whether it is at an end.
     """
-    return not prefect_db.run_state(other.run).alive or prefect_history.ask_to_give_way(other.run, by.commit)
+    if not prefect_db.run_state(other.run).alive:
+        return True
+    ended = prefect_history.ask_to_give_way(other.run, by.commit)
+    if ended:
+        show_ending(other, Superseded.state, f"Commit {by.commit[:12]} takes its place.")
+    return ended
 
 
 @retried("look-at-endpoint-lock")

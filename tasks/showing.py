@@ -1,7 +1,7 @@
 """Verdicts, timelines and reports, shown as artifacts: one key for each endpoint, so that its page is the endpoint's history.
 
 Showing is never in the way: what goes wrong with it ends as a warning in the log. May import prefect, `aml_canary.domain`,
-`aml_canary.gateways` and the other tasks.
+`aml_canary.errors`, `aml_canary.gateways` and the other tasks.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from aml_canary.domain.baking import compared_with
 from aml_canary.domain.changed import changed_text, revision_line
 from aml_canary.domain.judge.verdict import Verdict
 from aml_canary.domain.manifest import Approvals
-from aml_canary.domain.observed import Observed
+from aml_canary.domain.observed import Observed, absent
 from aml_canary.domain.order import Left, Order
 from aml_canary.domain.planner import Plan
 from aml_canary.domain.report import Ended, final_report
@@ -23,6 +23,7 @@ from aml_canary.domain.simulate import ahead
 from aml_canary.domain.steps import Bake, Step, label
 from aml_canary.domain.timeline import image, moments, picture
 from aml_canary.domain.verdict_text import verdict_line, verdict_table
+from aml_canary.errors import AmlCanaryError
 from aml_canary.gateways import azureml, prefect_db, prefect_story
 from aml_canary.gateways.prefect_db import Holder
 from tasks.changed import changes_of, revision_of
@@ -100,20 +101,21 @@ def show_ending(holder: Holder, word: str, told: str) -> None:
         get_run_logger().warning("The report on %s could not be written: %s", holder.endpoint, error)
 
 
-@retried("show-report")
 def show_report(holder: Holder, word: str, told: str) -> None:
-    """Write the rollout's report."""
-    live = azureml.glance(holder.endpoint)
-    done = done_so_far(holder, live)
+    """Write the rollout's report. Tried once: whoever ends a rollout because Azure is away does not wait for it here."""
+    try:
+        live = azureml.glance(holder.endpoint)
+    except AmlCanaryError:
+        live = absent(holder.endpoint)
     answers = [event.told for run in (*holder.predecessors, holder.run) for event in prefect_story.answers_of(run)]
     ended = Ended(
         holder.endpoint,
         word,
         told,
         revision_line(revision_of(holder.repository, holder.commit)),
-        drawn(holder, live, (), Approvals()),
+        drawn(holder, live, (), Approvals()) if live.exists else "",
         tuple(answers),
-        tuple(one.told for one in done if one.told),
+        tuple(one.told for one in done_so_far(holder, live) if one.told),
         smoke_of(holder),
     )
     description = f"{holder.endpoint}@{holder.commit[:7]}: {word}"
