@@ -6,11 +6,13 @@ BIN := .venv/bin
 APPROVE ?= api
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench bench-emulator bench-push bench-judge lock clean
+.PHONY: help install demo test test-ui pictures check bench bench-emulator bench-push bench-judge lock clean
 
 help:
 	@echo "make demo     the whole system on this machine: a good release and a broken one (APPROVE=ui: you answer the gates)"
 	@echo "make test     all tests, against real Prefect servers, the real Azure SDK, real processes and git"
+	@echo "make test-ui  rollouts steered by clicks in Prefect's own UI, in a real browser (chromium); pictures go to build/ui"
+	@echo "make pictures the same, and the pictures of the documents are made anew"
 	@echo "make check    formatting, lint, types, layers"
 	@echo "make bench    all of the next three"
 	@echo "make bench-emulator  what the emulator's scoring door costs"
@@ -34,6 +36,13 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test-ui: install
+	$(BIN)/python -m pytest tests/ui
+
+pictures: test-ui
+	cp build/ui/question-v2.png docs/img/question.png
+	cp build/ui/report-v2.png docs/img/report.png
 
 check: install
 	$(BIN)/ruff format --check .

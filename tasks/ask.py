@@ -8,24 +8,20 @@ from dataclasses import replace
 
 from aml_canary.domain.answering import Rules, names_of
 from aml_canary.domain.approval import shown
-from aml_canary.domain.changed import changed_text
 from aml_canary.domain.manifest import Approvals
 from aml_canary.domain.observed import Observed, nonzero
 from aml_canary.domain.order import Left, Order
 from aml_canary.domain.planner import Plan
 from aml_canary.domain.report import Question, gate_form
-from aml_canary.domain.simulate import ahead
 from aml_canary.domain.steps import Bake, DeleteEndpoint, Step, gate_of, label
 from aml_canary.errors import Permanent
 from aml_canary.gateways import prefect_history
 from aml_canary.gateways.git import mirror_of
 from aml_canary.gateways.prefect_db import Holder
-from tasks.changed import changes_of
 from tasks.evidence import last_verdict, smoke_answers
 from tasks.gate import require_approval
-from tasks.history import commit_before
 from tasks.retry import retried
-from tasks.showing import timeline_of
+from tasks.showing import changed_in_git, timeline_of
 from tasks.telling import State, tell
 
 
@@ -56,8 +52,8 @@ def _ask(step: Step, order: Order, left: Left, holder: Holder, told: str) -> Non
             smoke=tuple(answer for answers in smoke_answers(left.live).values() for answer in answers),
             stale=tuple(again),
             judged=last_verdict(left.live, holder),
-            timeline=timeline_of(holder, left.live, ahead(order.stages, left, order.waits), order.manifest.rollout.approvals),
-            changed=changed_text(changes_of(order, commit_before(holder))),
+            timeline=timeline_of(order, left, holder),
+            changed=changed_in_git(order, holder),
         )
         return gate_form(question)
 

@@ -3,11 +3,9 @@
 Called from a flow, because a bake and a rest may suspend. May import `aml_canary.domain` and the other tasks.
 """
 
-from dataclasses import replace
 from typing import assert_never
 
 from aml_canary.domain.order import Left, Order
-from aml_canary.domain.planner import Plan
 from aml_canary.domain.steps import (
     Bake,
     CreateDeployment,
@@ -24,9 +22,8 @@ from aml_canary.domain.steps import (
 from aml_canary.errors import JudgedBad
 from aml_canary.gateways.prefect_db import Holder
 from tasks.baking import bake
-from tasks.history import keep_done, keep_failed
 from tasks.resting import rest
-from tasks.showing import show_timeline
+from tasks.showing import show_bad, show_done
 from tasks.stages import create_deployment, create_endpoint, delete_deployment, delete_endpoint, scale, shift_traffic, smoke_invoke
 from tasks.telling import State, tell
 
@@ -36,10 +33,9 @@ def carry_out(step: Step, order: Order, left: Left, holder: Holder) -> None:
     try:
         _do(step, order, left, holder)
     except JudgedBad as bad:
-        keep_failed(step, left.live, str(bad))
+        show_bad(step, left, str(bad))
         raise
-    live = keep_done(step, left, holder)
-    show_timeline(order, replace(left, live=live, plan=Plan(left.plan.steps[1:])), holder, f"{label(step)} is done")
+    show_done(step, order, left, holder)
 
 
 def _do(step: Step, order: Order, left: Left, holder: Holder) -> None:

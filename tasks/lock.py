@@ -21,6 +21,7 @@ from aml_canary.gateways.prefect_history import ORDER_TAG
 from aml_canary.settings import settings
 from tasks.notifying import tell_end_of
 from tasks.retry import retried
+from tasks.showing import show_ending
 from tasks.stages import roll_back
 
 _LONGEST_QUEUE_SECONDS = 14 * 24 * 3600
@@ -169,6 +170,7 @@ def supersede(other: Holder, by: Holder) -> bool:
     ended = prefect_history.ask_to_give_way(other.run, by.commit)
     if ended:
         tell_end_of(other.run)
+        show_ending(other, Superseded.state, f"Commit {by.commit[:12]} takes its place.")
     return ended
 
 

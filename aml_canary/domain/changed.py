@@ -45,8 +45,9 @@ def fields_against_live(before: Manifest, after: Manifest) -> tuple[Change, ...]
 
 def revision_line(revision: Revision) -> str:
     """The commit, with a link where there is one, its subject, its author and its day."""
-    name = f"`{revision.commit[:12]}`"
-    told = f"[{name}]({revision.url})" if revision.url else name
+    # The first UI shows no code in a link.
+    name = revision.commit[:12]
+    told = f"[{name}]({revision.url})" if revision.url else f"`{name}`"
     told += f": {code(revision.subject)}" if revision.subject else ""
     told += f", by {code(revision.author, 80)}" if revision.author else ""
     return told + (f", {revision.date[:10]}" if revision.date else "")

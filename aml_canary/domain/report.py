@@ -1,8 +1,9 @@
 """Every sentence and table about a rollout that a person reads, made in one place for forms, artifacts, logs and terminals.
 
-May import `domain` only.
+May import `domain` and the standard library only.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,10 @@ from aml_canary.domain.observed import Observed, ObservedDeployment, traffic_tex
 from aml_canary.domain.planner import Plan
 from aml_canary.domain.steps import Bake, DeleteDeployment, DeleteEndpoint, ShiftTraffic, Step, gate_of, label, sentence
 from aml_canary.domain.verdict_text import verdict_table
+
+# So many characters of an answer fit into the form's table; the first UI does not break lines in tables.
+_NARROW = 20
+_NOTHING = "Nothing to do: the endpoint is as the manifest says."
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,18 @@ class SmokeAnswer:
 def plan_table(steps: Sequence[Step], approvals: Approvals) -> str:
     """The steps as a markdown table, with where a person is asked."""
     if not steps:
-        return "Nothing to do: the endpoint is as the manifest says."
+        return _NOTHING
     rows = (f"| {n} | `{label(step)}` | {sentence(step)} | {asked(step, approvals)} |" for n, step in enumerate(steps, 1))
     return "\n".join(["| | step | what happens | approval first |", "|-|-|-|-|", *rows])
+
+
+def plan_list(steps: Sequence[Step], approvals: Approvals) -> str:
+    """The same as a list, for where it is narrow."""
+    if not steps:
+        return _NOTHING
+    return "\n".join(
+        f"{n}. `{label(step)}`: {sentence(step)}{' **Asks first.**' if asked(step, approvals) else ''}" for n, step in enumerate(steps, 1)
+    )
 
 
 def asked(step: Step, approvals: Approvals) -> str:
@@ -41,19 +55,20 @@ def asked(step: Step, approvals: Approvals) -> str:
     return "yes" if gate_of(step) in approvals.before else ""
 
 
-def live_table(live: Observed) -> str:
-    """The live endpoint as a markdown table, narrow enough for a form; mirrored traffic only where there is some."""
+def live_table(live: Observed, *, narrow: bool = False) -> str:
+    """The live endpoint as a markdown table; mirrored traffic only where there is some, `narrow`: states only where one is not Succeeded."""
     if not live.exists:
         return f"Endpoint {live.name} does not exist yet."
     mirrored = bool(live.mirror_traffic)
-    heading = ["deployment", "live traffic", *(["mirror"] if mirrored else []), "instances", "state"]
+    stated = not narrow or any(not there.healthy for there in live.deployments.values())
+    heading = ["deployment", "live traffic", *(["mirror"] if mirrored else []), "instances", *(["state"] if stated else [])]
     rows = (
         [
             name,
             f"{live.traffic.get(name, 0)} %",
             *([f"{live.mirror_traffic.get(name, 0)} %"] if mirrored else []),
             _instances(there),
-            there.state,
+            *([there.state] if stated else []),
         ]
         for name, there in sorted(live.deployments.items())
     )
@@ -64,10 +79,10 @@ def _instances(there: ObservedDeployment) -> str:
     return f"{there.instance_count} x {there.instance_type}"
 
 
-def smoke_table(answers: Iterable[SmokeAnswer]) -> str:
-    """Smoke answers as a markdown table."""
+def smoke_table(answers: Iterable[SmokeAnswer], longest: int = 120) -> str:
+    """Smoke answers as a markdown table; of each text so many characters."""
     rows = [
-        f"| {a.request} | {a.status or 'no answer'} | {a.milliseconds:.0f} ms | `{_cell(a.body)}` | {_cell(a.problem) or 'right'} |"
+        f"| {a.request} | {a.status or 'no answer'} | {a.milliseconds:.0f} ms | `{_cell(a.body, longest)}` | {_cell(a.problem, longest) or 'right'} |"
         for a in answers
     ]
     if not rows:
@@ -121,10 +136,10 @@ def gate_form(asked_now: Question) -> str:
         again,
         asked_now.timeline,
         _comparison(asked_now),
-        "" if isinstance(step, Bake) or not asked_now.smoke else f"### Smoke requests\n\n{smoke_table(asked_now.smoke)}",
+        "" if isinstance(step, Bake) or not asked_now.smoke else f"### Smoke requests\n\n{smoke_table(asked_now.smoke, _NARROW)}",
         f"### What changed in git\n\n{asked_now.changed}" if asked_now.changed else "",
-        f"### Live now\n\n{live_table(live)}",
-        f"### What is left of the plan\n\n{plan_table(asked_now.plan.steps, asked_now.approvals)}",
+        f"### Live now\n\n{live_table(live, narrow=True)}",
+        f"### What is left of the plan\n\n{plan_list(asked_now.plan.steps, asked_now.approvals)}",
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -163,10 +178,9 @@ class Ended:
 
 def final_report(ended: Ended) -> str:
     """How a rollout ended, as a markdown document: one line, the picture, who said what, verdicts, smoke answers, the commit."""
-    flat = " ".join(ended.told.split())
     parts = [
         f"# {ended.endpoint}: {ended.word}",
-        flat,
+        _plain(ended.told),
         ended.timeline,
         _list("## Who said what", ended.answers, "Nobody was asked."),
         _list("## Verdicts", ended.verdicts, "Nothing was judged."),
@@ -177,7 +191,7 @@ def final_report(ended: Ended) -> str:
 
 
 def _list(heading: str, lines: Sequence[str], otherwise: str) -> str:
-    items = "\n".join(f"- {line}" for line in lines)
+    items = "\n".join(f"- {_plain(line)}" for line in lines)
     return f"{heading}\n\n{items or otherwise}"
 
 
@@ -199,6 +213,11 @@ def shift_text(step: ShiftTraffic) -> str:
     return f"{label(step)} ({weights_text(step.weights)})"
 
 
-def _cell(text: str) -> str:
+def _plain(text: str) -> str:
+    """What somebody typed, on one line and as it is: nothing in it is markup."""
+    return re.sub(r"([\\`*_\[\]<>|~#!])", r"\\\1", " ".join(text.split()))
+
+
+def _cell(text: str, longest: int) -> str:
     flat = " ".join(text.split()).replace("|", "\\|").replace("`", "'")
-    return flat if len(flat) <= 120 else flat[:117] + "..."
+    return flat if len(flat) <= longest else flat[: longest - 3] + "..."

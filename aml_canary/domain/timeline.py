@@ -18,7 +18,7 @@ from aml_canary.domain.steps import ShiftTraffic, Step, gate_of, label
 # As wide as the forms are, so that nothing is made smaller there.
 WIDTH = 460
 BAR_LEFT, BAR = 172, 184
-_TOP, _ROW = 60, 24
+_TOP, _ROW = 56, 22
 _MIDDLE, _LABEL, _NOTE = 19, 34, BAR_LEFT + BAR + 10
 # More rows than these would push everything else out of sight.
 _MOST_BEFORE, _MOST_AHEAD = 12, 16
@@ -169,9 +169,9 @@ def _legend(names: Sequence[str], colours: dict[str, str]) -> list[str]:
     for name in names:
         said = _cut(name, _LONGEST_NAME)
         if x + 24 + 7.5 * len(said) > WIDTH - 24:
-            return [*lines, f'<text class="small" x="{x:.0f}" y="44">…</text>']
-        lines.append(f'<rect x="{x:.0f}" y="34" width="11" height="11" rx="2" fill="{colours[name]}"/>')
-        lines.append(f'<text class="small" x="{x + 16:.0f}" y="44">{_text(said)}</text>')
+            return [*lines, f'<text class="small" x="{x:.0f}" y="42">…</text>']
+        lines.append(f'<rect x="{x:.0f}" y="32" width="11" height="11" rx="2" fill="{colours[name]}"/>')
+        lines.append(f'<text class="small" x="{x + 16:.0f}" y="42">{_text(said)}</text>')
         x += 30 + 7 * len(said)
     return lines
 

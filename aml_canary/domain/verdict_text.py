@@ -26,15 +26,16 @@ def verdict_table(bake: Bake, stable: str, verdict: Verdict) -> str:
     )
     if not verdict.findings:
         return f"{said}  \n{seen}"
-    # What decides comes first, because the form is narrow.
-    heading = [f"| metric | verdict | {stable or 'stable'} | {bake.canary} | effect | how sure |", "|-|-|-|-|-|-|"]
-    rows = [f"| {f.metric} | {f.word} | {f.stable} | {f.canary} | {f.effect} | {_sure(f)} |" for f in verdict.findings]
-    return "\n".join([f"{said}  ", seen, "", *heading, *rows])
+    # The form is narrow, and the first UI does not break lines in tables.
+    heading = [f"| metric | {stable or 'stable'} | {bake.canary} | verdict |", "|-|-|-|-|"]
+    rows = [f"| {f.metric} | {f.stable} | {f.canary} | {f.word} |" for f in verdict.findings]
+    reasons = [f"- {f.metric}: {f.effect}, {_sure(f)}" for f in verdict.findings]
+    return "\n".join([f"{said}  ", seen, "", *heading, *rows, "", *reasons])
 
 
 def _sure(finding: Finding) -> str:
     """How seldom chance alone says what the finding says."""
     evidence = {"fail": finding.evidence, "pass": finding.safety}.get(finding.word, 0.0)
     if evidence < 10:
-        return "not yet"
+        return "not sure yet"
     return f"wrong once in {evidence:.0f}" if evidence <= 1e6 else "wrong less than once in a million"

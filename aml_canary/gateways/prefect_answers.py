@@ -15,7 +15,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled
 
 from aml_canary.errors import Permanent
-from aml_canary.gateways.prefect_db import held_by, kept, prefect_client
+from aml_canary.gateways.prefect_db import held_by, kept, prefect_client, tag_outcome
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ def abort_run(run: str, why: str) -> None:
             client.set_flow_run_state(UUID(run), Cancelled(name="Aborted", message=why), force=True)
         except ObjectNotFound:
             return
+    tag_outcome(run, "Aborted")
 
 
 def find_run(name: str) -> FlowRun:

@@ -279,6 +279,8 @@ def at_work(world: World) -> Iterator[None]:
         patch.setattr(guarding, "roll_back", world.guards_roll_back)
         patch.setattr(guarding, "release_endpoint", TASKS["release_endpoint"])
         patch.setattr(guarding, "tell_about", lambda *_: None)
+        patch.setattr(guarding, "show_ending", lambda *_: None)
+        patch.setattr(lock, "show_ending", lambda *_: None)
         # Every process here is heard of, and every canary good: the lock is what this is about.
         patch.setattr(guarding, "silent", lambda _: False)
         patch.setattr(guarding, "judge_unwatched", lambda _: "")

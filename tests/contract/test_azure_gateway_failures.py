@@ -10,6 +10,8 @@ import pytest
 from aml_canary.domain.observed import Facts
 from aml_canary.errors import Permanent, Transient
 from aml_canary.gateways import azureml
+from aml_canary.gateways.azureml import waiting
+from aml_canary.settings import settings
 from tests.contract.azure_world import NAME, create, endpoint, written
 from tests.contract.conftest import forget
 
@@ -131,6 +133,20 @@ def test_an_operation_that_never_ends_is_given_up_after_the_time_in_the_settings
     with pytest.raises(Permanent, match=r"still busy \(Creating\) after 0 s.*AML_CANARY_OPERATION_TIMEOUT_SECONDS"):
         azureml.create_endpoint(endpoint(), Facts(commit="c"))
     forget()
+
+
+def test_whoever_wants_to_hear_is_told_at_each_look_what_azure_is_at_and_for_how_long(emulator):
+    emulator.pace({"*": {"reads": 10}})
+    looks = []
+    token = waiting.heard.set(lambda *look: looks.append(look))
+    try:
+        azureml.create_endpoint(endpoint(), Facts(commit="c"))
+    finally:
+        waiting.heard.reset(token)
+        emulator.pace(pace="fast")
+    assert len(looks) >= 2
+    assert {(state, limit) for state, _, limit in looks} == {("Creating", settings().operation_timeout_seconds)}
+    assert [seconds for _, seconds, _ in looks] == sorted(seconds for _, seconds, _ in looks)
 
 
 def test_without_a_workspace_the_variables_to_set_are_named(emulator, monkeypatch):

@@ -34,12 +34,12 @@ def cancelled(world: World, run: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "rollout", "force"),
-    [(rejected, "", False), (never_answered, SHORT, True), (cancelled, "", True)],
+    ("ending", "rollout", "force", "word"),
+    [(rejected, "", False, "rejected"), (never_answered, SHORT, True, "unanswered"), (cancelled, "", True, "cancelled")],
     ids=["rejected", "never-answered", "cancelled"],
 )
 def test_traffic_is_back_the_endpoint_is_free_and_retry_asks_again(
-    world: World, ending: Callable[[World, str], None], rollout: str, force: bool
+    world: World, ending: Callable[[World, str], None], rollout: str, force: bool, word: str
 ) -> None:
     world.blue_is_live()
     before = len(world.writes())
@@ -50,9 +50,11 @@ def test_traffic_is_back_the_endpoint_is_free_and_retry_asks_again(
     assert world.traffic == {"blue": 100}
     assert world.lock() is None
     assert world.writes()[before:] == ["deployment.put green", "endpoint.put", "endpoint.put"]
+    assert f"outcome:{word}" in world.prefect.run(run)["tags"]
 
     world.prefect.retry(run, force=force)
     assert world.until_asked(run) == "flight-green-10", "the rollback made the earlier approval stale"
+    assert f"outcome:{word}" not in world.prefect.run(run)["tags"]
     assert "Traffic was rolled back in between." in world.prefect.form(run)
     assert world.traffic == {"blue": 100}
 

@@ -18,7 +18,7 @@ FULL = replace(
 
 def test_a_commit_is_told_by_whom_about_what_and_where_to_look():
     assert revision_line(PLAIN) == "`0123456789ab`: `Green: the new model`, by `Ada`, 2026-11-26"
-    assert revision_line(FULL).startswith("[`0123456789ab`](https://github.com/acme/models/commit/0123456789abcdef): `Green")
+    assert revision_line(FULL).startswith("[0123456789ab](https://github.com/acme/models/commit/0123456789abcdef): `Green")
     assert revision_line(Revision("0123456789abcdef")) == "`0123456789ab`"
 
 

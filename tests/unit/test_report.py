@@ -48,12 +48,21 @@ def test_an_empty_plan_says_so():
     assert plan_table((), Approvals()) == "Nothing to do: the endpoint is as the manifest says."
 
 
+def test_in_a_form_the_plan_is_a_list_because_a_table_would_be_too_wide():
+    lines = form(SHIFT, HERE).splitlines()
+    assert lines[-1] == "1. `flight-green-10`: Set live traffic to blue 90 %, green 10 %. **Asks first.**"
+    assert gate_form(Question(SHIFT, Plan(()), HERE, Approvals())).endswith("Nothing to do: the endpoint is as the manifest says.")
+
+
 def test_the_live_table_has_a_row_for_each_deployment_with_or_without_traffic():
     assert live_table(HERE).splitlines()[2:] == [
         "| blue | 100 % | 0 % | 2 x Standard_F2s_v2 | Succeeded |",
         "| green | 0 % | 5 % | 3 x Standard_F2s_v2 | Succeeded |",
     ]
     assert live_table(replace(HERE, mirror_traffic={})).splitlines()[2] == "| blue | 100 % | 2 x Standard_F2s_v2 | Succeeded |"
+    assert live_table(HERE, narrow=True).splitlines()[2] == "| blue | 100 % | 0 % | 2 x Standard_F2s_v2 |"
+    failed = live({"blue": 100}, {"blue": "v1", "green": "v2"}, states={"green": "Failed"})
+    assert live_table(failed, narrow=True).splitlines()[3] == "| green | 0 % | 2 x Standard_F2s_v2 | Failed |"
     assert live_table(absent(NAME)) == "Endpoint churn does not exist yet."
 
 
@@ -119,6 +128,13 @@ def test_the_final_report_says_how_it_ended_in_its_first_lines_and_then_why():
     full = final_report(replace(ended, answers=("Ada approved flight-green-10",), verdicts=("bake-green-10: pass, fine",), smoke=(RIGHT,)))
     for line in ("- Ada approved flight-green-10", "- bake-green-10: pass, fine", "| two-rows | 200 | 12 ms | `[1, 2]` | right |"):
         assert line in full.splitlines()
+
+
+def test_what_somebody_typed_is_no_markup_in_the_report():
+    typed = "Ada rejected full-green: ![x](http://evil) <b>no</b>\n# heading"
+    report = final_report(Ended("churn", "Rejected", typed, "`abc`", answers=(typed,)))
+    escaped = r"Ada rejected full-green: \!\[x\](http://evil) \<b\>no\</b\> \# heading"
+    assert report.count(escaped) == 2
 
 
 def test_a_form_that_is_shown_again_says_why():
