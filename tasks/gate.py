@@ -2,7 +2,8 @@
 
 An answer counts for exactly what was shown (`domain.approval`), and where it is by somebody who may (`domain.answering`). Each asking has a
 key of its own and is written down first, because Prefect's two UIs treat keys differently on Retry, and one of them would otherwise pass a
-gate that nobody answered. Called from a flow, never from a task, a subflow or a transaction. May import prefect, `aml_canary.domain` and the Prefect gateway.
+gate that nobody answered. Called from a flow, never from a task, a subflow or a transaction. May import prefect, `aml_canary.domain`, the Prefect gateway and
+`tasks.answering`.
 """
 
 import time
@@ -21,6 +22,7 @@ from aml_canary.domain.answering import HOW, Answer, Answerer, Rules, objection
 from aml_canary.domain.approval import Shown, changes
 from aml_canary.errors import RolloutRejected
 from aml_canary.gateways import prefect_db
+from tasks.answering import before, verified_answers
 
 
 class Approval(RunInput):
@@ -29,7 +31,9 @@ class Approval(RunInput):
     decision: Literal["approve", "reject"] = Field(
         description="Approve goes on with the next step. Reject ends the rollout and takes the way back."
     )
-    approver: str = Field(min_length=2, max_length=200, description="Your name. It is recorded with the decision, as you typed it.")
+    approver: str = Field(
+        min_length=2, max_length=200, description="Your name, or your login on the git host. Recorded as you typed it, unverified."
+    )
     comment: str | None = Field(default=None, max_length=2000, description="Why, for whoever reads this later.")
 
 
@@ -53,27 +57,26 @@ def require_approval(gate: str, now: Shown, rules: Rules, form: Callable[[Sequen
 def holds_unanswered(run: str) -> bool:
     """Whether the last question of a run has no answer, and its manifest wants everything left as it is then."""
     asked = prefect_db.all_kept(run, "asked-")
-    return bool(asked) and asked[-1].get("on_timeout") == "hold" and _answer(run, asked[-1]) is None
+    return bool(asked) and asked[-1].get("on_timeout") == "hold" and not _answered(run, asked[-1:])
 
 
 def _reasons_to_ask(gate: str, now: Shown, rules: Rules) -> tuple[str, ...] | None:
     """Why this gate has to be asked again, empty the first time; None where it is approved. Raises RolloutRejected."""
-    run, attempt = str(flow_run.id), flow_run.run_count
-    answered = [(asked, answer) for asked in _asked(gate) if (answer := _answer(run, asked)) is not None]
-    refused = ""
+    run, attempt, refused = str(flow_run.id), flow_run.run_count, ""
+    answered = _answered(run, _asked(gate))
     for asked, answer in reversed(answered):
         if asked["digest"] != now.digest:
             continue
         if why := objection(rules, answer.decision, answer.who):
             refused = refused or f"The answer of {answer.who} does not count. {why}"
             continue
-        told = f"{answer.who}{f': {answer.comment}' if answer.comment else ''}"
+        why = f": {answer.comment}" if answer.comment else ""
         if answer.decision == "approve":
-            get_run_logger().info("%s is approved by %s", gate, told)
+            get_run_logger().info("%s is approved by %s%s", gate, answer.who, why)
             return None
         # One more with each Retry, the same through every resume. A Retry after a rejection is somebody's wish to be asked again.
         if asked["attempt"] == attempt:
-            raise RolloutRejected(f"{answer.who.name} rejected {gate}{f': {answer.comment}' if answer.comment else ''}")
+            raise RolloutRejected(f"{answer.who.name} rejected {gate}{why}")
         break
     if refused:
         get_run_logger().warning("%s is asked again. %s", gate, refused)
@@ -86,9 +89,19 @@ def _asked(gate: str) -> tuple[dict[str, Any], ...]:
     return prefect_db.all_kept(str(flow_run.id), f"asked-{gate}-")
 
 
-def _answer(run: str, asked: dict[str, Any]) -> Answer | None:
-    raw = prefect_db.kept(run, f"suspended-{asked['key']}-response")
-    if raw is None:
-        return None
-    form = Approval.model_validate(raw)
-    return Answer(form.decision, Answerer(form.approver), form.comment or "")
+def _answered(run: str, questions: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], Answer]]:
+    """Those of the questions that were answered, with their answers."""
+    verified = verified_answers(run) if questions else {}
+    given = []
+    for asked in questions:
+        raw = prefect_db.kept(run, f"suspended-{asked['key']}-response")
+        form = None if raw is None else Approval.model_validate(raw)
+        typed = None if form is None else Answer(form.decision, Answerer(form.approver), form.comment or "")
+        comment, proven = verified.get(asked["key"], (None, None))
+        if comment is not None and not before(asked, comment):
+            proven = None
+        # Where two people answer at the same moment, a no is a no.
+        answer = typed if typed is not None and typed.decision == "reject" and (proven is None or proven.decision == "approve") else proven
+        if (answer := answer or typed) is not None:
+            given.append((asked, answer))
+    return given

@@ -50,13 +50,17 @@ def _stages(tasks: list[TaskRun]) -> Iterator[Event]:
 
 def _notes(notes: list[tuple[str, datetime, Any]]) -> Iterator[Event]:
     answers = {key: (at, value) for key, at, value in notes if key.startswith("suspended-") and key.endswith("-response")}
+    verified = {
+        value["key"]: f"{value['comment']['login']} ({value['comment']['url']})" for key, _, value in notes if key.startswith("verified-")
+    }
     for key, at, value in notes:
         if key.startswith("asked-"):
             gate = key.removeprefix("asked-").rpartition("-")[0]
             yield Event(at, f"asked whether to go on with {gate}")
             if (answer := answers.get(f"suspended-{value['key']}-response")) is not None:
                 when, form = answer
-                yield Event(when, answer_told(gate, form["decision"], form["approver"], form.get("comment")))
+                who = verified.get(value["key"]) or f"{form['approver']} (unverified)"
+                yield Event(when, answer_told(gate, form["decision"], who, form.get("comment")))
         elif key.startswith(("baked-", "undecided-")):
             yield Event(at, f"verdict {value['word']}: {value['reason']}")
         elif key == "superseded":
