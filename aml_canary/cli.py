@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from aml_canary.cli_answers import abort, approve, explain, reject
+from aml_canary.cli_audit import audit
 from aml_canary.cli_common import failing_plainly, insist_on_prefect
 
 _formats = click.option(
@@ -181,5 +182,5 @@ def serve_webhooks(host: str, port: int) -> None:
     serve(host, port)
 
 
-for command in (approve, reject, abort, explain):
+for command in (approve, reject, abort, explain, audit):
     main.add_command(command)

@@ -15,6 +15,7 @@ from prefect.states import Cancelled, Completed, Failed
 from aml_canary.domain.steps import label
 from aml_canary.errors import AmlCanaryError, JudgedBad, Outdated, RolloutRejected, Superseded
 from tasks.ask import ask_before, insist_on_progress
+from tasks.auditing import begin
 from tasks.carrying_out import carry_out
 from tasks.ending import finish, give_up, hold_or_roll_back
 from tasks.following import overtaken, quickest, wait_out_freeze
@@ -39,6 +40,7 @@ def canary(repository: str, commit: str, manifest: str, following: bool = False)
         return Completed(name=why.state, message=str(why))
     done: list[str] = []
     try:
+        begin(order, holder)
         order = quickest(order, holder) if following else order
         planned = publish_plan(order)
         while (left := look(order, holder)).plan.steps:

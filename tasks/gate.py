@@ -2,8 +2,8 @@
 
 An answer counts for exactly what was shown (`domain.approval`), and where it is by somebody who may (`domain.answering`). Each asking has a
 key of its own and is written down first, because Prefect's two UIs treat keys differently on Retry, and one of them would otherwise pass a
-gate that nobody answered. Called from a flow, never from a task, a subflow or a transaction. May import prefect, `aml_canary.domain`, the Prefect gateway and
-`tasks.answering`.
+gate that nobody answered. Called from a flow, never from a task, a subflow or a transaction. May import prefect, `aml_canary.domain`, the Prefect gateway,
+`tasks.answering` and `tasks.auditing`.
 """
 
 import time
@@ -18,11 +18,12 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from aml_canary.domain.answering import HOW, Answer, Answerer, Rules, objection
+from aml_canary.domain.answering import HOW, Answer, Answerer, Rules, objection, who_may_answer
 from aml_canary.domain.approval import Shown, changes
 from aml_canary.errors import RolloutRejected
 from aml_canary.gateways import prefect_db
 from tasks.answering import before, verified_answers
+from tasks.auditing import audit, audit_once
 
 
 class Approval(RunInput):
@@ -48,6 +49,7 @@ def require_approval(gate: str, now: Shown, rules: Rules, form: Callable[[Sequen
         key = f"{gate}-{now.digest}-{uuid4().hex[:6]}"
         note = {"key": key, "digest": now.digest, "attempt": flow_run.run_count, "shown": asdict(now), "at": time.time()}
         note["on_timeout"] = rules.approvals.on_timeout
+        audit("asked", key, after={"gate": gate, "may_answer": who_may_answer(rules.approvals)}, evidence={**asdict(now), "form": text})
         prefect_db.keep(str(flow_run.id), f"asked-{gate}-{len(_asked(gate)):03d}", note)
         get_run_logger().info("Waiting for approval of %s. Answer with Resume in the Prefect UI, or %s.", gate, HOW)
         timeout = max(1, int(rules.approvals.timeout_hours * 3600))
@@ -69,12 +71,15 @@ def _reasons_to_ask(gate: str, now: Shown, rules: Rules) -> tuple[str, ...] | No
             continue
         if why := objection(rules, answer.decision, answer.who):
             refused = refused or f"The answer of {answer.who} does not count. {why}"
+            _audit_answer("does not approve", asked, answer, why)
             continue
         why = f": {answer.comment}" if answer.comment else ""
         if answer.decision == "approve":
             get_run_logger().info("%s is approved by %s%s", gate, answer.who, why)
+            _audit_answer("approved", asked, answer)
             return None
         # One more with each Retry, the same through every resume. A Retry after a rejection is somebody's wish to be asked again.
+        _audit_answer("rejected", asked, answer)
         if asked["attempt"] == attempt:
             raise RolloutRejected(f"{answer.who.name} rejected {gate}{why}")
         break
@@ -83,6 +88,11 @@ def _reasons_to_ask(gate: str, now: Shown, rules: Rules) -> tuple[str, ...] | No
     approved = [asked for asked, answer in answered if answer.decision == "approve" and not objection(rules, "approve", answer.who)]
     stale = changes(Shown(**approved[-1]["shown"]), now) if approved else ()
     return (*((refused,) if refused else ()), *stale)
+
+
+def _audit_answer(what: str, asked: dict[str, Any], answer: Answer, why: str = "") -> None:
+    said = {"decision": answer.decision, "verified": answer.who.verified, "comment": answer.comment, **({"because": why} if why else {})}
+    audit_once(what, asked["key"], who=str(answer.who), after=said, evidence=asdict(answer))
 
 
 def _asked(gate: str) -> tuple[dict[str, Any], ...]:

@@ -12,6 +12,7 @@ import pytest
 from examples.demo.manifests import path_of
 from tests.contract.githost_world import GitHostWorld, git_host
 from tests.contract.receiver_world import Door, signature
+from tests.orchestration.test_cli import cli
 from tests.orchestration.test_reviews import access
 from tests.orchestration.world import World, wait_until
 from tests.unit.fixtures.webhooks import deliveries
@@ -54,6 +55,9 @@ def test_an_answer_by_somebody_else_does_not_count_and_a_question_that_nobody_an
     reply = world.prefect.answer(run, "approve", approver="Grace")
     assert reply["status"] == "ACCEPT"
     assert world.end_of(run)["state"]["name"] == "Promoted"
+    checked = cli(world, "audit", run, "--verify")
+    assert checked.returncode == 0, checked.stderr
+    assert "): unanswered attempt 1" in checked.stdout
 
 
 class Host:
@@ -155,3 +159,33 @@ def test_a_comment_by_an_approver_answers_the_one_question_it_was_written_for_an
     assert (ended["name"], "ada rejected full-green: too slow." in ended["message"]) == ("Rejected", True)
     assert world.traffic == {"blue": 100}
     assert host.told(host.comment(commit, "ada", "/canary approve"))[1] == "@ada\n\nNo rollout of this commit waits for an answer."
+
+    # All of it is in the audit log, in order, and nobody has changed it since.
+    checked = cli(world, "audit", run, "--verify")
+    assert checked.returncode == 0, checked.stderr
+    audit = json.loads(cli(world, "audit", run, "--format", "json").stdout)["entries"]
+    assert [f"{entry['what']} {entry['about'].partition('-green-')[0]}" for entry in audit] == [
+        "began attempt 1",
+        "writes create-green",
+        "wrote create-green",
+        "smoke answers smoke-invoke-green",
+        "asked flight",
+        "does not approve flight",
+        "asked flight",
+        "approved flight",
+        "writes flight",
+        "wrote flight",
+        "asked full",
+        "rejected full",
+        f"put back {world.endpoint}",
+        "ended Rejected",
+    ]
+    assert [entry["who"].partition(":")[0] for entry in audit if entry["what"] in ("does not approve", "approved", "rejected")] == [
+        "ada (unverified)",
+        "ada (verified by github",
+        "ada (verified by github",
+    ]
+    moved = next(entry for entry in audit if entry["what"] == "wrote" and entry["about"] == "flight-green-10")
+    assert (moved["before"]["traffic"], moved["after"]["traffic"]) == ({"blue": 100}, {"blue": 90, "green": 10})
+    [shown] = world.prefect.call("POST", "/artifacts/filter", {"artifacts": {"key": {"any_": [f"audit-{world.endpoint}"]}}})
+    assert audit[-1]["hash"] in shown["data"]
