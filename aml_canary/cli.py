@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from aml_canary.cli_answers import abort, approve, explain, reject
+from aml_canary.cli_audit import audit
 from aml_canary.cli_common import failing_plainly, formats, insist_on_prefect
 from aml_canary.cli_completion import completion
 from aml_canary.cli_doctor import doctor
@@ -158,5 +159,5 @@ def serve_webhooks(host: str, port: int) -> None:
     serve(host, port)
 
 
-for command in (approve, reject, abort, explain, status, watch, doctor, completion):
+for command in (approve, reject, abort, explain, audit, status, watch, doctor, completion):
     main.add_command(command)

@@ -63,6 +63,7 @@ def abort(endpoint: str, why: str) -> None:
 
     from aml_canary.domain.observed import traffic_text
     from aml_canary.gateways import azureml, prefect_answers, prefect_db
+    from aml_canary.gateways.prefect_audit import append_if_possible
 
     insist_on_prefect()
     holder = prefect_db.held_by(endpoint)
@@ -76,6 +77,10 @@ def abort(endpoint: str, why: str) -> None:
     # A step that was under way at that moment may have moved traffic once more.
     back = azureml.put_traffic_back(endpoint, holder.runs, now) or back
     prefect_db.release_lock(holder)
+    said = {"why": why, "traffic": None if back is None else dict(back.traffic)}
+    problem = append_if_possible(holder.run, "ended", "Aborted", who=f"{getpass.getuser()} (aml-canary abort, unverified)", after=said)
+    if problem:
+        click.echo(f"The audit log does not say so: {problem}", err=True)
     put = f"was put back to {traffic_text(back.traffic)}" if back is not None else "was as before the rollout and was left alone"
     click.echo(f"The rollout of {endpoint} is ended. Live traffic {put}. The endpoint is free.")
     _tell(holder.run, f"{why.rstrip('.')}. Live traffic {put}.")

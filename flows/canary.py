@@ -15,6 +15,7 @@ from prefect.states import Cancelled, Completed, Failed
 from aml_canary.domain.steps import label
 from aml_canary.errors import AmlCanaryError, JudgedBad, Outdated, RolloutRejected, Superseded
 from tasks.ask import ask_before, insist_on_progress
+from tasks.auditing import begin
 from tasks.beginning import insist_on_start
 from tasks.carrying_out import carry_out
 from tasks.ending import ended_as, finish, give_up, hold_or_roll_back, pass_by
@@ -44,6 +45,7 @@ def canary(repository: str, commit: str, manifest: str, following: bool = False,
         return Completed(name=why.state, message=pass_by(why))
     done: list[str] = []
     try:
+        begin(order, holder)
         order = quickest(order, holder) if following else order
         planned = publish_plan(order)
         while (left := look(order, holder)).plan.steps:

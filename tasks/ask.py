@@ -6,7 +6,7 @@ May import prefect, `aml_canary.domain`, `aml_canary.errors`, `aml_canary.gatewa
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aml_canary.domain.answering import Rules, names_of
+from aml_canary.domain.answering import Rules
 from aml_canary.domain.approval import shown
 from aml_canary.domain.manifest import Approvals
 from aml_canary.domain.observed import Observed, nonzero
@@ -15,12 +15,10 @@ from aml_canary.domain.planner import Plan
 from aml_canary.domain.report import Question, gate_form
 from aml_canary.domain.steps import Bake, DeleteEndpoint, Step, gate_of, label
 from aml_canary.errors import Permanent
-from aml_canary.gateways import prefect_history
-from aml_canary.gateways.git import mirror_of
 from aml_canary.gateways.prefect_db import Holder
+from tasks.answering import rules_for
 from tasks.evidence import last_verdict, smoke_answers
 from tasks.gate import require_approval
-from tasks.retry import retried
 from tasks.showing import changed_in_git, timeline_of
 from tasks.telling import State, tell
 
@@ -69,16 +67,6 @@ def ask_before_teardown(live: Observed, because: str) -> None:
         return f"{because}\n\n{made}" if because else made
 
     require_approval(label(step), shown("teardown", step, live), Rules(approvals), form)
-
-
-@retried("read-authors")
-def rules_for(order: Order) -> Rules:
-    """Whose answers count for this order."""
-    approvals = order.manifest.rollout.approvals
-    if approvals.author_may_approve:
-        return Rules(approvals)
-    pushers = prefect_history.pushers_of(order.repository, order.commit)
-    return Rules(approvals, names_of(mirror_of(order.repository).authors(order.commit), pushers))
 
 
 def insist_on_progress(step: Step, done: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ May import prefect, `aml_canary.domain`, `aml_canary.errors`, `aml_canary.gatewa
 """
 
 import time
+from dataclasses import asdict
 
 from prefect.logging import get_run_logger
 
@@ -18,6 +19,7 @@ from aml_canary.errors import ForeignChange, JudgedBad, Permanent, Transient
 from aml_canary.gateways import azureml
 from aml_canary.gateways.prefect_db import Holder
 from tasks.ask import ask_without_verdict
+from tasks.auditing import audit
 from tasks.evidence import keep_baked, keep_undecided, undecided
 from tasks.judging import Watch, judged, minutes_of, watch_of, whole_minutes
 from tasks.lock import give_way
@@ -42,6 +44,7 @@ def bake(step: Bake, order: Order, left: Left, holder: Holder) -> None:
     if verdict is None:
         verdict = watch(step, order, watch_of(order.endpoint, step, facts, rules), holder)
         show_verdict(order.endpoint, step, left.live, verdict)
+        audit("verdict", label(step), who="judge", after={"word": verdict.word, "reason": verdict.reason}, evidence=asdict(verdict))
         if verdict.word == "fail":
             raise JudgedBad(f"{step.canary} is worse: {sentence_of(verdict)}")
         if verdict.word != "pass":

@@ -1,10 +1,11 @@
-"""One step of a plan, carried out: which task does it, and git is told.
+"""One step of a plan, carried out: which task does it; git is told, and the audit log.
 
 Called from a flow, because a bake and a rest may suspend. May import `aml_canary.domain` and the other tasks.
 """
 
 from typing import assert_never
 
+from aml_canary.domain.effects import after
 from aml_canary.domain.order import Left, Order
 from aml_canary.domain.steps import (
     Bake,
@@ -21,11 +22,14 @@ from aml_canary.domain.steps import (
 )
 from aml_canary.errors import JudgedBad
 from aml_canary.gateways.prefect_db import Holder
+from tasks.auditing import writing
 from tasks.baking import bake
 from tasks.resting import rest
 from tasks.showing import show_bad, show_done
 from tasks.stages import create_deployment, create_endpoint, delete_deployment, delete_endpoint, scale, shift_traffic, smoke_invoke
 from tasks.telling import State, tell
+
+Writing = CreateEndpoint | CreateDeployment | Scale | ShiftTraffic | DeleteDeployment | DeleteEndpoint
 
 
 def carry_out(step: Step, order: Order, left: Left, holder: Holder) -> None:
@@ -41,20 +45,27 @@ def carry_out(step: Step, order: Order, left: Left, holder: Holder) -> None:
 def _do(step: Step, order: Order, left: Left, holder: Holder) -> None:
     tell(order.repository, order.commit, order.endpoint, State.PENDING, f"{label(step)} is at work")
     match step:
+        case SmokeInvoke():
+            smoke_invoke(step, order, left)
+        case Bake():
+            bake(step, order, left, holder)
+        case Rest():
+            rest(step, order, left.live)
+        case _:
+            with writing(label(step), left.live, after(step, left.live, left.wanted)):
+                _write(step, order, left, holder)
+
+
+def _write(step: Writing, order: Order, left: Left, holder: Holder) -> None:
+    match step:
         case CreateEndpoint():
             create_endpoint(step, order, left)
         case CreateDeployment():
             create_deployment(step, order, left)
         case Scale():
             scale(step, order, left)
-        case SmokeInvoke():
-            smoke_invoke(step, order, left)
         case ShiftTraffic():
             shift_traffic(step, order, left, holder)
-        case Bake():
-            bake(step, order, left, holder)
-        case Rest():
-            rest(step, order, left.live)
         case DeleteDeployment():
             delete_deployment(step, order)
         case DeleteEndpoint():

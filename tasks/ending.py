@@ -9,6 +9,7 @@ from aml_canary.domain.order import Order
 from aml_canary.domain.report import outcome
 from aml_canary.errors import AmlCanaryError, EndpointBusy, JudgedBad, Outdated, RolloutRejected, SmokeFailed, Superseded
 from aml_canary.gateways.prefect_db import Holder
+from tasks.auditing import audit_end, audit_if_possible
 from tasks.following import end_quarantine, quarantine
 from tasks.lock import release_endpoint
 from tasks.notifying import tell_ending
@@ -37,6 +38,7 @@ def finish(order: Order, holder: Holder, planned: Sequence[str]) -> str:
     told = outcome(observe(order.endpoint), planned)
     show_ending(holder, ended_as(planned), told)
     tell(order.repository, order.commit, order.endpoint, State.SUCCESS, told)
+    audit_end(order.endpoint, "Promoted" if planned else "Unchanged", told)
     start_dependents(order)
     return told
 
@@ -54,6 +56,7 @@ def give_up(order: Order, holder: Holder, stopped: RolloutRejected | Superseded 
     bad = isinstance(stopped, RolloutRejected | JudgedBad)
     tell(order.repository, order.commit, order.endpoint, State.FAILURE if bad else State.ERROR, told)
     tell_ending(stopped.state, told)
+    audit_end(order.endpoint, stopped.state, told)
     return told
 
 
@@ -67,3 +70,4 @@ def hold_or_roll_back(order: Order, holder: Holder, failed: AmlCanaryError) -> N
         quarantine(order, f"it was judged bad: {failed}")
     show_ending(holder, "Failed", str(failed))
     tell(order.repository, order.commit, order.endpoint, State.FAILURE if judged_bad else State.ERROR, str(failed).splitlines()[0])
+    audit_if_possible("failed", type(failed).__name__, after={"told": str(failed)})

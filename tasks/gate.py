@@ -2,7 +2,8 @@
 
 An answer counts for exactly what was shown (`domain.approval`), and where it is by somebody who may (`domain.answering`). Each asking has a
 key of its own and is written down first, because Prefect's two UIs treat keys differently on Retry, and one of them would otherwise pass a
-gate that nobody answered. Called from a flow, never from a task, a subflow or a transaction. May import prefect, `aml_canary.domain` and the Prefect gateway.
+gate that nobody answered. Called from a flow, never from a task, a subflow or a transaction. May import prefect, `aml_canary.domain`, the Prefect gateway,
+`tasks.answering` and `tasks.auditing`.
 """
 
 import time
@@ -17,10 +18,12 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from aml_canary.domain.answering import HOW, Answer, Answerer, Rules, objection
+from aml_canary.domain.answering import HOW, Answer, Answerer, Rules, objection, who_may_answer
 from aml_canary.domain.approval import Shown, changes
 from aml_canary.errors import RolloutRejected
 from aml_canary.gateways import prefect_db
+from tasks.answering import before, verified_answers
+from tasks.auditing import audit, audit_once
 from tasks.notifying import tell_waiting
 
 
@@ -30,7 +33,9 @@ class Approval(RunInput):
     decision: Literal["approve", "reject"] = Field(
         description="Approve goes on with the next step. Reject ends the rollout and takes the way back."
     )
-    approver: str = Field(min_length=2, max_length=200, description="Your name. It is recorded with the decision, as you typed it.")
+    approver: str = Field(
+        min_length=2, max_length=200, description="Your name, or your login on the git host. Recorded as you typed it, unverified."
+    )
     comment: str | None = Field(default=None, max_length=2000, description="Why, for whoever reads this later.")
 
 
@@ -45,6 +50,7 @@ def require_approval(gate: str, now: Shown, rules: Rules, form: Callable[[Sequen
         key = f"{gate}-{now.digest}-{uuid4().hex[:6]}"
         note = {"key": key, "digest": now.digest, "attempt": flow_run.run_count, "shown": asdict(now), "at": time.time()}
         note["on_timeout"] = rules.approvals.on_timeout
+        audit("asked", key, after={"gate": gate, "may_answer": who_may_answer(rules.approvals)}, evidence={**asdict(now), "form": text})
         prefect_db.keep(str(flow_run.id), f"asked-{gate}-{len(_asked(gate)):03d}", note)
         get_run_logger().info("Waiting for approval of %s. Answer with Resume in the Prefect UI, or %s.", gate, HOW)
         timeout = max(1, int(rules.approvals.timeout_hours * 3600))
@@ -55,27 +61,29 @@ def require_approval(gate: str, now: Shown, rules: Rules, form: Callable[[Sequen
 def holds_unanswered(run: str) -> bool:
     """Whether the last question of a run has no answer, and its manifest wants everything left as it is then."""
     asked = prefect_db.all_kept(run, "asked-")
-    return bool(asked) and asked[-1].get("on_timeout") == "hold" and _answer(run, asked[-1]) is None
+    return bool(asked) and asked[-1].get("on_timeout") == "hold" and not _answered(run, asked[-1:])
 
 
 def _reasons_to_ask(gate: str, now: Shown, rules: Rules) -> tuple[str, ...] | None:
     """Why this gate has to be asked again, empty the first time; None where it is approved. Raises RolloutRejected."""
-    run, attempt = str(flow_run.id), flow_run.run_count
-    answered = [(asked, answer) for asked in _asked(gate) if (answer := _answer(run, asked)) is not None]
-    refused = ""
+    run, attempt, refused = str(flow_run.id), flow_run.run_count, ""
+    answered = _answered(run, _asked(gate))
     for asked, answer in reversed(answered):
         if asked["digest"] != now.digest:
             continue
         if why := objection(rules, answer.decision, answer.who):
             refused = refused or f"The answer of {answer.who} does not count. {why}"
+            _audit_answer("does not approve", asked, answer, why)
             continue
-        told = f"{answer.who}{f': {answer.comment}' if answer.comment else ''}"
+        why = f": {answer.comment}" if answer.comment else ""
         if answer.decision == "approve":
-            get_run_logger().info("%s is approved by %s", gate, told)
+            get_run_logger().info("%s is approved by %s%s", gate, answer.who, why)
+            _audit_answer("approved", asked, answer)
             return None
         # One more with each Retry, the same through every resume. A Retry after a rejection is somebody's wish to be asked again.
+        _audit_answer("rejected", asked, answer)
         if asked["attempt"] == attempt:
-            raise RolloutRejected(f"{answer.who.name} rejected {gate}{f': {answer.comment}' if answer.comment else ''}")
+            raise RolloutRejected(f"{answer.who.name} rejected {gate}{why}")
         break
     if refused:
         get_run_logger().warning("%s is asked again. %s", gate, refused)
@@ -84,13 +92,28 @@ def _reasons_to_ask(gate: str, now: Shown, rules: Rules) -> tuple[str, ...] | No
     return (*((refused,) if refused else ()), *stale)
 
 
+def _audit_answer(what: str, asked: dict[str, Any], answer: Answer, why: str = "") -> None:
+    said = {"decision": answer.decision, "verified": answer.who.verified, "comment": answer.comment, **({"because": why} if why else {})}
+    audit_once(what, asked["key"], who=str(answer.who), after=said, evidence=asdict(answer))
+
+
 def _asked(gate: str) -> tuple[dict[str, Any], ...]:
     return prefect_db.all_kept(str(flow_run.id), f"asked-{gate}-")
 
 
-def _answer(run: str, asked: dict[str, Any]) -> Answer | None:
-    raw = prefect_db.kept(run, f"suspended-{asked['key']}-response")
-    if raw is None:
-        return None
-    form = Approval.model_validate(raw)
-    return Answer(form.decision, Answerer(form.approver), form.comment or "")
+def _answered(run: str, questions: Sequence[dict[str, Any]]) -> list[tuple[dict[str, Any], Answer]]:
+    """Those of the questions that were answered, with their answers."""
+    verified = verified_answers(run) if questions else {}
+    given = []
+    for asked in questions:
+        raw = prefect_db.kept(run, f"suspended-{asked['key']}-response")
+        form = None if raw is None else Approval.model_validate(raw)
+        typed = None if form is None else Answer(form.decision, Answerer(form.approver), form.comment or "")
+        comment, proven = verified.get(asked["key"], (None, None))
+        if comment is not None and not before(asked, comment):
+            proven = None
+        # Where two people answer at the same moment, a no is a no.
+        answer = typed if typed is not None and typed.decision == "reject" and (proven is None or proven.decision == "approve") else proven
+        if (answer := answer or typed) is not None:
+            given.append((asked, answer))
+    return given

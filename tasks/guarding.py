@@ -3,15 +3,18 @@
 May import prefect, `aml_canary.domain`, `aml_canary.errors`, `aml_canary.gateways` and the other tasks.
 """
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from prefect.logging import get_run_logger
 
 from aml_canary.domain.baking import bake_after
 from aml_canary.domain.following import Quarantined
+from aml_canary.domain.steps import label
 from aml_canary.errors import AmlCanaryError, JudgedBad
 from aml_canary.gateways import azureml, prefect_db, prefect_history, prefect_life
 from aml_canary.gateways.prefect_db import Holder, RunState
+from tasks.auditing import audit_end, audit_if_possible, audit_stopped
 from tasks.evidence import rules_of
 from tasks.gate import holds_unanswered
 from tasks.judging import judged, watch_of
@@ -74,9 +77,11 @@ def _look_after(holder: Holder) -> Told:
     if state.type == "CRASHED" and holder.commit:
         crashed = "the rollout crashed and keeps the endpoint: Retry it, or push a commit"
         tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, State.ERROR, crashed)
+        audit_stopped("crashed", holder.run, state.message)
     if holds and holder.commit:
         late = "nobody answered in time; live traffic stays as it is, and Retry asks again"
         tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, State.ERROR, late)
+        audit_stopped("unanswered", holder.run, late)
     if state.type in ("CRASHED", "FAILED"):
         tell_end_of(holder.run)
     bad = judge_unwatched(holder)
@@ -118,7 +123,11 @@ def judge_unwatched(holder: Holder) -> str:
     get_run_logger().info(
         "%s: %s with %s %% of live traffic: %s. %s", holder.endpoint, bake.canary, bake.share, verdict.word, verdict.reason
     )
-    return f"{bake.canary} is worse: {verdict.reason.rstrip('.')}" if verdict.word == "fail" else ""
+    if verdict.word != "fail":
+        return ""
+    said = {"word": verdict.word, "reason": verdict.reason}
+    audit_if_possible("verdict", label(bake), run=holder.run, who="judge, asked by guard", after=said, evidence=asdict(verdict))
+    return f"{bake.canary} is worse: {verdict.reason.rstrip('.')}"
 
 
 @retried("quarantine")
@@ -137,5 +146,6 @@ def _free(holder: Holder, word: str, what: str, said: State) -> Told:
         show_ending(holder, word, what)
         tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, said, told)
     tell_end_of(holder.run, told)
+    audit_end(holder.endpoint, "by the guard", told, run=holder.run)
     get_run_logger().warning("%s", told)
     return True, told

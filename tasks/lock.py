@@ -19,6 +19,7 @@ from aml_canary.gateways import azureml, prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
 from aml_canary.gateways.prefect_history import ORDER_TAG
 from aml_canary.settings import settings
+from tasks.auditing import audit_if_possible
 from tasks.notifying import tell_end_of
 from tasks.retry import retried
 from tasks.showing import show_ending
@@ -122,6 +123,8 @@ def _make_room(held: Holder) -> None:
         get_run_logger().info(
             "Taking over from flow run %s, which is not alive. %s", ", ".join(unfinished), roll_back(held.endpoint, others)
         )
+        for run in unfinished:
+            audit_if_possible("ended", "taken over", run=run, after={"by": held.run, "commit": held.commit})
 
 
 @retried("look-until-ended")

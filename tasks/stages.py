@@ -4,6 +4,7 @@ May import prefect, `aml_canary.domain`, `aml_canary.gateways` and the other tas
 """
 
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from aml_canary.gateways import azureml
 from aml_canary.gateways.git import checked_out, mirror_of, shown_address
 from aml_canary.gateways.prefect_db import Holder
 from aml_canary.gateways.scoring import score
+from tasks.auditing import audit, audit_if_possible
 from tasks.evidence import keep_rules, keep_smoke
 from tasks.progress import waits_shown
 from tasks.retry import retried
@@ -82,6 +84,7 @@ def smoke_invoke(step: SmokeInvoke, order: Order, left: Left) -> None:
         )
         answers.append(SmokeAnswer(request.name, got.status, got.milliseconds, got.body[:2000], problem))
     wrong = [answer for answer in answers if answer.problem]
+    audit("smoke answers", label(step), after={"asked": len(answers), "wrong": len(wrong)}, evidence=[asdict(answer) for answer in answers])
     if wrong:
         raise SmokeFailed(
             f"{step.name} failed {len(wrong)} of {len(answers)} smoke requests and got no live traffic: "
@@ -129,6 +132,8 @@ def delete_endpoint(step: DeleteEndpoint, endpoint: str) -> None:
 def roll_back(endpoint: str, holder: Holder) -> str:
     """Put all live traffic back where it was before the rollout's first shift, and say in one sentence what was done."""
     back = azureml.put_traffic_back(endpoint, holder.runs, now())
+    # Afterwards, because nothing may be in the way of going back; why it goes back was written down before.
+    audit_if_possible("put back", endpoint, run=holder.run, after=None if back is None else {"traffic": dict(back.traffic)})
     if back is None:
         return "Live traffic was as before the rollout and was left alone."
     return f"Live traffic was put back to {', '.join(f'{name} {weight} %' for name, weight in sorted(back.traffic.items()))}."

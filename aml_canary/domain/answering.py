@@ -50,6 +50,16 @@ class Rules:
     authors: frozenset[str] = frozenset()
 
 
+def command_of(line: str) -> tuple[Decision, str] | None:
+    """What a line such as `/canary reject too slow` decides, and why; None where it is neither word that we know."""
+    words = [*line.split(maxsplit=2), "", ""]
+    if words[1].casefold() == "approve":
+        return "approve", words[2]
+    if words[1].casefold() == "reject":
+        return "reject", words[2]
+    return None
+
+
 def objection(rules: Rules, decision: Decision, who: Answerer) -> str:
     """Why this answer does not count, as a sentence; empty where it does.
 

@@ -113,6 +113,14 @@ class Mirror:
             raise self.damaged(answer)
         return tuple(dict.fromkeys(_PERSON.findall(answer.out.decode(errors="replace"))))
 
+    def brought_by(self, commit: str) -> frozenset[str]:
+        """The commit itself and, of a merge, what it brought to its first parent: full ids."""
+        self.need(commit)
+        answer = self.local("rev-list", "--max-count=500", "--ignore-missing", "--end-of-options", commit, f"^{commit}^1")
+        if answer.status != 0:
+            raise self.damaged(answer)
+        return frozenset(answer.out.decode().split())
+
     def need(self, commit: str) -> None:
         """Makes sure that the mirror has the commit with this full id; Permanent where the repository does not have it either."""
         if not _COMMIT.fullmatch(commit):

@@ -1,4 +1,4 @@
-"""A repository's git host over HTTP: a status for a commit, one comment for a pull request.
+"""A repository's git host over HTTP: a status for a commit, one comment for a pull request, a reply to a comment.
 
 What is sent and how an answer is read, the host's module says (`aml_canary.githosts`). Whether a refusal is worth another try is decided
 here. The token never leaves the request's headers: it is in no error and no log. May import requests, `githosts`, `settings` and `errors`.
@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import requests
 
 from aml_canary.errors import AmlCanaryError, Permanent, Transient
-from aml_canary.githosts import HOSTS
-from aml_canary.githosts.delivery import GitHost, HttpRequest, State, Status
+from aml_canary.githosts import COMMENTED, HOSTS
+from aml_canary.githosts.delivery import Comment, Commented, GitHost, HttpRequest, State, Status, Unreadable
 from aml_canary.settings import settings
 
 CONNECT_SECONDS = 5.0
@@ -42,6 +42,7 @@ class Connection:
     token: str = field(repr=False)
     repository: str
     longest_comment: int = 60_000
+    commented: Commented | None = field(default=None, repr=False)
 
     def set_status(self, commit: str, state: State, description: str, url: str, context: str) -> None:
         """Have the commit show this status. Raises Transient or Permanent."""
@@ -65,6 +66,22 @@ class Connection:
         url = re.split("/(?:issues|merge_requests|pull-?requests)/1/", where, flags=re.IGNORECASE)[0]
         self._send(replace(comments, url=f"{url}?{query}" if query else url))
 
+    def reply(self, comment: Comment, text: str) -> bool:
+        """Write a comment where this one stands; False where that is not done on this host. Raises Transient or Permanent."""
+        if self.commented is None:
+            return False
+        self._send(self.commented.reply_request(self.api, self.token, comment, text))
+        return True
+
+    def commits_of(self, number: int) -> tuple[str, ...]:
+        """The head of a pull request, and what it was merged as, if it was. Raises Transient or Permanent."""
+        if self.commented is None:
+            return ()
+        try:
+            return self.commented.commits_of(self._send(self.commented.commits_request(self.api, self.token, self.repository, number)))
+        except Unreadable as strange:
+            raise Permanent(f"The git host's answer about pull request {number} is not as it documents: {strange}") from strange
+
     def _comment(self, number: int, marker: str) -> str | None:
         for page in range(1, PAGES + 1):
             answer = self._send(self.host.comments_request(self.api, self.token, self.repository, number, page))
@@ -86,7 +103,7 @@ def connection(repository: str) -> Connection | None:
         return None
     # Bitbucket takes 32,768 characters, GitHub 65,536, the others more.
     longest = 30_000 if access.host.startswith("bitbucket") else 60_000
-    return Connection(HOSTS[access.host], access.base, access.token.get_secret_value(), repository, longest)
+    return Connection(HOSTS[access.host], access.base, access.token.get_secret_value(), repository, longest, COMMENTED.get(access.host))
 
 
 def send(request: HttpRequest, token: str = "") -> bytes:

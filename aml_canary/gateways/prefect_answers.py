@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterName,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
 from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
@@ -27,6 +34,38 @@ class Waiting:
     gate: str
 
 
+@dataclass(frozen=True)
+class Question(Waiting):
+    """A rollout that waits for an answer, with the key of its question and what it rolls out."""
+
+    key: str
+    repository: str
+    commit: str
+    manifest: str
+
+
+def questions() -> tuple[Question, ...]:
+    """Every rollout that waits for an answer, the first one first."""
+    with prefect_client() as client:
+        found = client.read_flow_runs(
+            flow_filter=FlowFilter(name=FlowFilterName(any_=["canary"])),
+            flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))),
+            sort=FlowRunSort.START_TIME_ASC,
+            limit=200,
+        )
+    return tuple(_question(run) for run in found if run.state is not None and run.state.state_details.run_input_keyset)
+
+
+def _question(run: FlowRun) -> Question:
+    key = str(run.state.state_details.pause_key) if run.state is not None else ""
+    order = (str(run.parameters.get(name, "")) for name in ("repository", "commit", "manifest"))
+    return Question(str(run.id), run.name, _gate(key), key, *order)
+
+
+def _gate(key: str) -> str:
+    return key.rsplit("-", 2)[0]
+
+
 def waiting(name: str) -> Waiting:
     """The run of this id or name that waits for an answer. Raises Permanent where there is none, or it waits for nothing."""
     run = find_run(name)
@@ -39,7 +78,7 @@ def waiting(name: str) -> Waiting:
 
 def gate_of(run: FlowRun) -> str:
     """The gate that a suspended run waits at."""
-    return str(run.state.state_details.pause_key).rsplit("-", 2)[0] if run.state is not None else ""
+    return _gate(str(run.state.state_details.pause_key)) if run.state is not None else ""
 
 
 def question(asked: Waiting) -> str:

@@ -104,10 +104,14 @@ def _notes(notes: list[tuple[str, datetime, Any]]) -> Iterator[Event]:
 
 def _answers(notes: list[tuple[str, datetime, Any]]) -> Iterator[Event]:
     answers = {key: (at, value) for key, at, value in notes if key.startswith("suspended-") and key.endswith("-response")}
+    verified = {
+        value["key"]: f"{value['comment']['login']} ({value['comment']['url']})" for key, _, value in notes if key.startswith("verified-")
+    }
     for key, _, value in notes:
         if key.startswith("asked-") and (answer := answers.get(f"suspended-{value['key']}-response")) is not None:
             at, form = answer
-            yield Event(at, answer_told(_gate(key), form["decision"], form["approver"], form.get("comment")))
+            who = verified.get(value["key"]) or f"{form['approver']} (unverified)"
+            yield Event(at, answer_told(_gate(key), form["decision"], who, form.get("comment")))
 
 
 def _gate(key: str) -> str:

@@ -2,8 +2,8 @@
 
 from types import MappingProxyType
 
-from aml_canary.githosts import azuredevops, bitbucket_cloud, bitbucket_dc, gitea, github, gitlab
-from aml_canary.githosts.delivery import GitHost
+from aml_canary.githosts import azuredevops, bitbucket_cloud, bitbucket_dc, gitea, github, github_comments, gitlab, gitlab_comments
+from aml_canary.githosts.delivery import Commented, GitHost
 
 HOSTS: MappingProxyType[str, GitHost] = MappingProxyType(
     {
@@ -16,3 +16,5 @@ HOSTS: MappingProxyType[str, GitHost] = MappingProxyType(
         "forgejo": gitea,
     }
 )
+# Those whose comments answer gates.
+COMMENTED: MappingProxyType[str, Commented] = MappingProxyType({"github": github_comments, "gitlab": gitlab_comments})

@@ -63,6 +63,8 @@ def parse(headers: Mapping[str, str], body: bytes) -> tuple[Event, ...]:  # noqa
         return tuple(_update(repository, by, one) for one in updates) or (Ignored("The push changed no branch and no tag."),)
     if event in ("git.pullrequest.created", "git.pullrequest.updated"):
         return (_pull_request(said),)
+    if event == "ms.vss-code.git-pullrequest-comment-event":
+        return (payload.not_here("Azure DevOps"),)
     return (
         Ignored(f"{event[:50]!r} is not a push; this service hook needs code pushed, and pull request created and updated for reviews."),
     )

@@ -46,6 +46,8 @@ def parse(headers: Mapping[str, str], body: bytes) -> tuple[Event, ...]:
         return tuple(_change(repository, by, change) for change in changes) or (Ignored("The push changed no branch and no tag."),)
     if event in ("pullrequest:created", "pullrequest:updated"):
         return (_pull_request(payload.read(body)),)
+    if event in ("pullrequest:comment_created", "repo:commit_comment_created"):
+        return (payload.not_here("Bitbucket"),)
     return (
         Ignored(f"{event[:50]!r} is not a push; this webhook needs repository push, and pull request created and updated for reviews."),
     )

@@ -54,6 +54,8 @@ def parse(headers: Mapping[str, str], body: bytes) -> tuple[Event, ...]:
         return (_pull_request(payload.read(body)),)
     if event == "diagnostics:ping":
         return (Ignored("ping: the webhook is set up."),)
+    if event in ("pr:comment:added", "repo:comment:added"):
+        return (payload.not_here("Bitbucket"),)
     return (Ignored(f"{event[:50]!r} is not a push; this webhook needs repository push, and pull request events for reviews."),)
 
 

@@ -57,13 +57,35 @@ class PullRequest:
 
 
 @dataclass(frozen=True)
+class Comment:
+    """Somebody has just written a comment that begins with COMMAND, on a commit or on a pull request; edited ones never come as this.
+
+    `login` is who wrote it, on the host's word. `text` is its first line. `at` is when, in whole seconds since the epoch by the host's clock.
+    `commit` is a full id, or empty where it is on pull request `number`; 0 where it is not. `commits` are those of the pull request that the
+    host told: its head, and what it was merged as.
+    """
+
+    repository: str
+    login: str
+    text: str
+    at: int
+    id: str
+    url: str
+    commit: str = ""
+    number: int = 0
+    commits: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Ignored:
     """Something genuine that asks for nothing; `reason` is a sentence for whoever wonders why nothing happened."""
 
     reason: str
 
 
-Event = Push | PullRequest | Ignored
+Event = Push | PullRequest | Comment | Ignored
+# A comment that begins with this word speaks to us.
+COMMAND = "/canary"
 
 
 class State(Enum):
@@ -141,4 +163,20 @@ class GitHost(Protocol):
 
     def comment_request(self, api: str, token: str, repository: str, number: int, text: str, existing: str | None) -> HttpRequest:
         """Writes a comment to a pull request, in place of `existing` (an id from `find_comment`) where there is one."""
+        ...
+
+
+class Commented(Protocol):
+    """What a module here offers for a host whose comments answer gates."""
+
+    def reply_request(self, api: str, token: str, comment: Comment, text: str) -> HttpRequest:
+        """Writes a comment where this one stands."""
+        ...
+
+    def commits_request(self, api: str, token: str, repository: str, number: int) -> HttpRequest:
+        """Asks for a pull request."""
+        ...
+
+    def commits_of(self, body: bytes) -> tuple[str, ...]:
+        """The head of the pull request in the answer, and what it was merged as, if it was. Raises Unreadable."""
         ...

@@ -39,6 +39,8 @@ def parse(headers: Mapping[str, str], body: bytes) -> tuple[Event, ...]:
         return (_push(payload.read(body)),)
     if event in ("pull_request", "pull_request_sync"):
         return (_pull_request(payload.read(body)),)
+    if event in ("issue_comment", "pull_request_comment"):
+        return (payload.not_here("Gitea and Forgejo"),)
     return (Ignored(f"{event[:50]!r} is not a push; this webhook needs push events, and pull request events for reviews."),)
 
 

@@ -2,13 +2,14 @@
 
 https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries,
 https://docs.github.com/en/webhooks/webhook-events-and-payloads, https://docs.github.com/en/rest/commits/statuses,
-https://docs.github.com/en/rest/issues/comments. Performs no I/O. May import its siblings `delivery`, `payload`, `signature`.
+https://docs.github.com/en/rest/issues/comments. Performs no I/O. May import its siblings.
 """
 
 from collections.abc import Iterable, Mapping
 
-from aml_canary.githosts import payload, signature
+from aml_canary.githosts import github_comments, payload, signature
 from aml_canary.githosts.delivery import Event, FoundComment, HttpRequest, Ignored, NotSigned, PullRequest, Status
+from aml_canary.githosts.github_comments import headers_with
 
 API = "https://api.github.com"
 DELIVERY_HEADER = "x-github-delivery"
@@ -36,9 +37,15 @@ def parse(headers: Mapping[str, str], body: bytes) -> tuple[Event, ...]:
         return (_push(payload.read(body)),)
     if event == "pull_request":
         return (_pull_request(payload.read(body)),)
+    if event in ("issue_comment", "commit_comment"):
+        return (github_comments.comment(event, payload.read(body)),)
     if event == "ping":
         return (Ignored("ping: the webhook is set up."),)
-    return (Ignored(f"{event[:50]!r} is not a push; this webhook needs push events, and pull request events for reviews."),)
+    return (
+        Ignored(
+            f"{event[:50]!r} is not a push; this webhook needs push events, pull request events for reviews, and comment events for answers."
+        ),
+    )
 
 
 def _push(said: dict[str, object]) -> Event:
@@ -71,12 +78,12 @@ def status_request(api: str, token: str, status: Status) -> HttpRequest:
         "description": payload.cut(status.description, _DESCRIPTION),
         "context": status.context,
     }
-    return HttpRequest("POST", f"{api}/repos/{status.repository}/statuses/{status.commit}", _headers(token), said)
+    return HttpRequest("POST", f"{api}/repos/{status.repository}/statuses/{status.commit}", headers_with(token), said)
 
 
 def comments_request(api: str, token: str, repository: str, number: int, page: int) -> HttpRequest:
     """Asks for one page of a pull request's comments, the oldest first."""
-    return HttpRequest("GET", f"{api}/repos/{repository}/issues/{number}/comments?per_page={_PAGE}&page={page}", _headers(token))
+    return HttpRequest("GET", f"{api}/repos/{repository}/issues/{number}/comments?per_page={_PAGE}&page={page}", headers_with(token))
 
 
 def find_comment(body: bytes, marker: str) -> FoundComment:
@@ -88,9 +95,5 @@ def find_comment(body: bytes, marker: str) -> FoundComment:
 def comment_request(api: str, token: str, repository: str, number: int, text: str, existing: str | None) -> HttpRequest:
     """Writes a comment to a pull request, or another text into the existing one."""
     if existing:
-        return HttpRequest("PATCH", f"{api}/repos/{repository}/issues/comments/{existing}", _headers(token), {"body": text})
-    return HttpRequest("POST", f"{api}/repos/{repository}/issues/{number}/comments", _headers(token), {"body": text})
-
-
-def _headers(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}", "Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+        return HttpRequest("PATCH", f"{api}/repos/{repository}/issues/comments/{existing}", headers_with(token), {"body": text})
+    return HttpRequest("POST", f"{api}/repos/{repository}/issues/{number}/comments", headers_with(token), {"body": text})

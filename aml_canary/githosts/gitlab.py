@@ -3,7 +3,7 @@
 https://docs.gitlab.com/user/project/integrations/webhooks/, https://docs.gitlab.com/user/project/integrations/webhook_events/,
 https://docs.gitlab.com/api/commits/, https://docs.gitlab.com/api/notes/, and for the signature
 https://github.com/standard-webhooks/standard-webhooks. GitLab refuses a status that is shown already: the caller expects that.
-Performs no I/O. May import its siblings `delivery`, `payload`, `signature`.
+Performs no I/O. May import its siblings.
 """
 
 import base64
@@ -15,8 +15,9 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from urllib.parse import quote
 
-from aml_canary.githosts import payload, signature
+from aml_canary.githosts import gitlab_comments, payload, signature
 from aml_canary.githosts.delivery import Event, Forged, FoundComment, HttpRequest, Ignored, NotSigned, PullRequest, State, Status
+from aml_canary.githosts.gitlab_comments import headers_with
 
 API = "https://gitlab.com/api/v4"
 DELIVERY_HEADER = "x-gitlab-event-uuid"
@@ -74,7 +75,13 @@ def parse(headers: Mapping[str, str], body: bytes) -> tuple[Event, ...]:  # noqa
         return (_push(said),)
     if kind == "merge_request":
         return (_merge_request(said),)
-    return (Ignored(f"{kind[:50]!r} is not a push; this webhook needs push events, and merge request events for reviews."),)
+    if kind == "note":
+        return (gitlab_comments.comment(said),)
+    return (
+        Ignored(
+            f"{kind[:50]!r} is not a push; this webhook needs push events, merge request events for reviews, and comment events for answers."
+        ),
+    )
 
 
 def _push(said: dict[str, object]) -> Event:
@@ -108,13 +115,13 @@ def status_request(api: str, token: str, status: Status) -> HttpRequest:
         "description": payload.cut(status.description, _DESCRIPTION),
         "name": payload.cut(status.context, _DESCRIPTION),
     }
-    return HttpRequest("POST", f"{api}/projects/{quote(status.repository, safe='')}/statuses/{status.commit}", _headers(token), said)
+    return HttpRequest("POST", f"{api}/projects/{quote(status.repository, safe='')}/statuses/{status.commit}", headers_with(token), said)
 
 
 def comments_request(api: str, token: str, repository: str, number: int, page: int) -> HttpRequest:
     """Asks for one page of a merge request's comments, the oldest first."""
     order = f"sort=asc&order_by=created_at&per_page={_PAGE}&page={page}"
-    return HttpRequest("GET", f"{_notes(api, repository, number)}?{order}", _headers(token))
+    return HttpRequest("GET", f"{_notes(api, repository, number)}?{order}", headers_with(token))
 
 
 def find_comment(body: bytes, marker: str) -> FoundComment:
@@ -127,13 +134,9 @@ def comment_request(api: str, token: str, repository: str, number: int, text: st
     """Writes a comment to a merge request, or another text into the existing one."""
     notes = _notes(api, repository, number)
     if existing:
-        return HttpRequest("PUT", f"{notes}/{existing}", _headers(token), {"body": text})
-    return HttpRequest("POST", notes, _headers(token), {"body": text})
+        return HttpRequest("PUT", f"{notes}/{existing}", headers_with(token), {"body": text})
+    return HttpRequest("POST", notes, headers_with(token), {"body": text})
 
 
 def _notes(api: str, repository: str, number: int) -> str:
     return f"{api}/projects/{quote(repository, safe='')}/merge_requests/{number}/notes"
-
-
-def _headers(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}", "Accept": "application/json"}

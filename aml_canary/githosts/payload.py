@@ -6,8 +6,9 @@ Knows no host. May import `githosts.delivery` and the standard library.
 import json
 import re
 from collections.abc import Iterable
+from datetime import datetime
 
-from aml_canary.githosts.delivery import FoundComment, Ignored, Push, Unreadable
+from aml_canary.githosts.delivery import COMMAND, FoundComment, Ignored, Push, Unreadable
 
 # GitLab nests groups, twenty deep.
 REPOSITORY = re.compile(r"~?[A-Za-z0-9_.-]{1,255}(/[A-Za-z0-9_.-]{1,255}){1,21}", re.ASCII)
@@ -15,6 +16,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 # What git allows in a name, and half of a UTF-16 pair, which JSON allows and nothing else does.
 _BRANCH = re.compile(r"[^\x00-\x20\x7f~^:?*\[\\\ud800-\udfff]{1,1000}")
 _BIGGEST = 2**53
+LOGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}(\[bot\])?", re.ASCII)
+URL = re.compile(r"https?://[!#-;=?-Z_a-z~%@]{1,1500}", re.ASCII)
 
 
 def read(body: bytes) -> dict[str, object]:
@@ -71,6 +74,30 @@ def name(payload: dict[str, object], *paths: str) -> str:
         if isinstance(value, str) and value:
             return value[:200].encode(errors="replace").decode()
     return ""
+
+
+def moment(payload: dict[str, object], path: str) -> int:
+    """The point in time at `path`, in whole seconds since the epoch."""
+    said = text(payload, path)
+    try:
+        # GitLab's older ones write the zone's name.
+        found = datetime.fromisoformat(said[:50].removesuffix(" UTC") + ("+00:00" if said.endswith(" UTC") else ""))
+    except ValueError as problem:
+        raise Unreadable(f"The delivery's {path!r} is {said[:200]!r}: not a point in time.") from problem
+    if found.tzinfo is None:
+        raise Unreadable(f"The delivery's {path!r} is {said[:200]!r}, which has no time zone.")
+    return int(found.timestamp())
+
+
+def first_line(said: str) -> str:
+    """The first line of a comment, cut to a length that nobody writes by hand; empty where it does not speak to us."""
+    line = next(iter(said.splitlines()), "")[:500].rstrip().encode(errors="replace").decode()
+    return line if line.startswith(COMMAND) and line.split(maxsplit=1)[0] == COMMAND else ""
+
+
+def not_here(host: str) -> Ignored:
+    """What a comment is on a host whose comments are not read."""
+    return Ignored(f"A comment answers nothing on {host}. Answer in the Prefect UI, or with `aml-canary approve` or `reject`.")
 
 
 def branch(payload: dict[str, object], path: str) -> str:

@@ -1,4 +1,5 @@
-"""The webhook door: an ASGI app that turns a genuine push into one run of the sync flow, and a pull request into one review.
+"""The webhook door: an ASGI app that turns a genuine push into one run of the sync flow, a pull request into one review, and a comment that
+speaks to us into one run that answers with it.
 
 A delivery is a nudge. It says which commit to look at; what shall be live is read from git, by the flow. So nothing is kept
 here, and a delivery that is lost costs one interval of the scheduled sync. May import `githosts`, `settings`, `errors` and its
@@ -21,10 +22,10 @@ from starlette.routing import Route
 
 from aml_canary.errors import Permanent, Transient
 from aml_canary.githosts import HOSTS
-from aml_canary.githosts.delivery import Event, Forged, Ignored, NotSigned, Push, Unreadable
+from aml_canary.githosts.delivery import Comment, Event, Forged, Ignored, NotSigned, PullRequest, Push, Unreadable
 from aml_canary.receiver.bucket import Buckets, Rate
 from aml_canary.receiver.metrics import CONTENT_TYPE_LATEST, Metrics
-from aml_canary.receiver.runs import REVIEW, NotDeployed, Runs, check_ready, refuse_to_start_without_prefect
+from aml_canary.receiver.runs import NotDeployed, Runs, check_ready, refuse_to_start_without_prefect
 from aml_canary.settings import Settings, settings
 
 # A push of 2,000 commits is below 3 MiB, and one delivery never takes more memory than this.
@@ -80,7 +81,7 @@ class _Door:
         """Why nothing is started for this event; empty where something is."""
         if isinstance(event, Ignored):
             return event.reason
-        branch = event.branch if isinstance(event, Push) else event.target
+        branch = event.branch if isinstance(event, Push) else event.target if isinstance(event, PullRequest) else self.branch
         if branch != self.branch:
             return f"Branch {branch!r} is not followed; {self.branch!r} is."
         if event.repository.casefold() not in self.repositories:
@@ -180,6 +181,8 @@ def _known(event: Event) -> _Line:
     if isinstance(event, Ignored):
         return {}
     known: _Line = {"repository": event.repository, "commit": event.commit}
+    if isinstance(event, Comment):
+        return known | {"number": event.number, "comment": event.id, "login": event.login}
     if isinstance(event, Push):
         return known | {"branch": event.branch, "forced": event.forced, "pusher": event.pusher[:100]}
     return known | {"number": event.number, "target": event.target, "author": event.author[:100]}
@@ -192,9 +195,11 @@ async def _start(door: _Door, host: str, event: Event) -> _Answer:
     if isinstance(event, Push):
         return _Answer(201, {"run": await door.runs.sync(event, name)})
     try:
+        if isinstance(event, Comment):
+            return _Answer(201, {"run": await door.runs.answer(host, event, name, door.secrets[0])})
         return _Answer(201, {"run": await door.runs.review(host, event, name)})
-    except NotDeployed:
-        return _Answer(202, {"ignored": f"Reviews of pull requests are not deployed: Prefect has no deployment {REVIEW!r}."})
+    except NotDeployed as missing:
+        return _Answer(202, {"ignored": f"This kind of delivery is not asked for. {missing}"})
 
 
 async def _body(request: Request) -> bytes:

@@ -1,12 +1,13 @@
 """Starts flows in Prefect. They are known by name only, so that a receiver runs where no flow's code is.
 
-Not a scheduler and not a queue: what Prefect does not take at once is not kept here. May import `errors`, `githosts.delivery` and
-Prefect's client.
+Not a scheduler and not a queue: what Prefect does not take at once is not kept here. May import `errors`, `githosts.delivery`,
+`githosts.seal` and Prefect's client.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import asdict
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.responses import DeploymentResponse
@@ -14,10 +15,12 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
 from aml_canary.errors import Permanent, Transient
-from aml_canary.githosts.delivery import PullRequest, Push
+from aml_canary.githosts.delivery import Comment, PullRequest, Push
+from aml_canary.githosts.seal import seal
 
 DEPLOYMENT = "sync/sync"
 REVIEW = "review/review"
+ANSWER = "answer/answer"
 # GitHub hangs up after 10 s, and Prefect's client alone would go on trying for longer.
 PREFECT_SECONDS = 8.0
 RETRY_SECONDS = 30.0
@@ -65,6 +68,15 @@ class Runs:
         said = {"repository": repository, "number": request.number, "commit": request.commit, "ref": request.ref, "host": host}
         name = f"review {repository} {request.number} {request.commit[:9]}"
         return await self._start(REVIEW, said, key, name, ("review", *_tags(repository, request.commit)))
+
+    async def answer(self, host: str, comment: Comment, repository: str, secret: str) -> str:
+        """The id of the one flow run for this comment, sealed with the secret. Raises NotDeployed, or Transient where Prefect did not take it."""
+        heard = {"host": host, "repository": repository, "comment": asdict(comment)}
+        said = {**heard, "seal": seal(heard, secret)}
+        key = f"comment:{host}:{repository}:{comment.commit or comment.number}:{comment.id}"
+        name = f"answer {repository} {comment.commit[:9] or comment.number} {comment.login}"
+        tags = ("answer", f"repository:{repository}", *([f"commit:{comment.commit[:12]}"] if comment.commit else []))
+        return await self._start(ANSWER, said, key, name, tags)
 
     async def _start(self, deployment: str, said: Mapping[str, object], key: str, name: str, tags: Sequence[str]) -> str:
         """The id of the run. Who asks for the same while Prefect is asked waits for that answer, and costs Prefect nothing."""

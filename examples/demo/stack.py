@@ -54,9 +54,8 @@ class Stack:
     def start_door(self) -> None:
         """Start the webhook door."""
         port = free_port()
-        env = {**self.env, "AML_CANARY_WEBHOOK_SECRETS": json.dumps([self.webhook_secret])}
         command = [str(BIN / "aml-canary"), "serve-webhooks", "--port", str(port)]
-        door = Process("door", command, env, self.folder / "logs" / "door.log", cwd=self.folder)
+        door = Process("door", command, self.env, self.folder / "logs" / "door.log", cwd=self.folder)
         self.processes["door"] = door
         self.door = f"http://127.0.0.1:{port}"
         door.wait_until(lambda: _answers(f"{self.door}/healthz"), 60)
@@ -117,8 +116,10 @@ def running_stack(
         emulator = stack.enter_context(running_emulator(folder / "emulator", *emulator_options))
         port = prefect_port or free_port()
         api = PrefectApi(f"http://127.0.0.1:{port}/api")
-        env = environment(folder, emulator, api.url) | {"AML_CANARY_REPOSITORIES": json.dumps(dict(repositories))}
-        made = Stack(folder, emulator, api, env, webhook_secret=secrets.token_hex(16))
+        secret = secrets.token_hex(16)
+        ours = {"AML_CANARY_REPOSITORIES": json.dumps(dict(repositories)), "AML_CANARY_WEBHOOK_SECRETS": json.dumps([secret])}
+        env = environment(folder, emulator, api.url) | ours
+        made = Stack(folder, emulator, api, env, webhook_secret=secret)
         stack.callback(made.stop)
         made.processes["prefect"] = start_prefect(folder, cache, api, env, port)
         # Here and not by the worker, which says that it is well before its pool is there.

@@ -31,6 +31,7 @@ class GitHostWorld(ThreadingHTTPServer):
         self.answers: list[tuple[int, dict[str, str], bytes]] = []
         self.comments: dict[str, list[dict[str, Any]]] = {}
         self.statuses: list[tuple[str, dict[str, Any]]] = []
+        self.replies: list[dict[str, Any]] = []
 
     @property
     def api(self) -> str:
@@ -45,6 +46,9 @@ class GitHostWorld(ThreadingHTTPServer):
         said = json.loads(received.body or b"null")
         if found := re.fullmatch(r"/repos/(.+)/statuses/([0-9a-f]{40})", received.path):
             self.statuses.append((found[2], said))
+            return 201, {}, b"{}"
+        if re.fullmatch(r"/repos/(.+)/commits/([0-9a-f]{40})/comments", received.path):
+            self.replies.append(said)
             return 201, {}, b"{}"
         if found := re.fullmatch(r"/repos/(.+)/issues/(\d+)/comments\?per_page=100&page=(\d+)", received.path):
             first = 100 * (int(found[3]) - 1)

@@ -74,7 +74,10 @@ class Sync:
         @flow(name="review")
         def review(repository: str, number: int, commit: str, ref: str, host: str) -> None: ...
 
-        deployed = {"sync": sync, "review": review}[name]
+        @flow(name="answer")
+        def answer(host: str, repository: str, comment: dict[str, object], seal: str) -> None: ...
+
+        deployed = {"sync": sync, "review": review, "answer": answer}[name]
         with SyncPrefectClient(self.api_url) as client:
             schema = parameter_schema(deployed).model_dump_for_openapi()
             return client.create_deployment(

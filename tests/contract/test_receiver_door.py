@@ -16,6 +16,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from prefect.client.schemas.objects import StateType
 
+from aml_canary.githosts.seal import is_sealed
 from tests.contract.receiver_world import FOLLOWED, OLD_SECRET, SAMPLES, SECRET, URL, Door, Line, PrefectServer, Sync, push, signature
 from tests.unit.fixtures.webhooks import deliveries
 
@@ -128,6 +129,22 @@ def test_a_pull_request_is_one_review_of_each_of_its_heads_once_reviews_are_depl
     newer = secrets.token_hex(20)
     assert door.deliver(body.replace(head.encode(), newer.encode()), event="pull_request").status_code == 201
     assert len(sync.runs(newer)) == 1
+
+
+@pytest.mark.parametrize("host", ["github", "gitlab"])
+def test_a_comment_that_speaks_to_us_is_one_run_that_carries_it_under_the_doors_seal(sync: Sync, door: Door, host: str) -> None:
+    sync.deploy("answer")
+    commit = secrets.token_hex(20)
+    body = deliveries.body(host, "comment_on_commit").replace(deliveries.NEWER.encode(), commit.encode())
+    headers = deliveries.headers(host, "comment_on_commit") | deliveries.signed(host, body, SECRET, time.time())
+    answers = [door.deliver(body, headers, path=f"/webhooks/{host}") for _ in range(2)]
+    (run,) = sync.runs(commit)
+    assert [(answer.status_code, answer.json()) for answer in answers] == [(201, {"run": str(run.id)})] * 2
+    sealed = run.parameters.pop("seal")
+    assert is_sealed(run.parameters, sealed, [SECRET, OLD_SECRET])
+    assert not is_sealed(run.parameters | {"repository": "acme/other"}, sealed, [SECRET, OLD_SECRET])
+    said = run.parameters["comment"]
+    assert (said["login"], said["text"], said["commit"], run.parameters["host"]) == ("ada", "/canary approve", commit, host)
 
 
 @pytest.mark.parametrize(

@@ -306,7 +306,7 @@ def test_where_reviews_are_not_deployed_a_pull_request_is_ignored_and_a_push_is_
     app = opened(Counted(NotDeployed("Prefect has no deployment 'x'.", retry_after=30.0)))
     answer = deliver(app, *genuine("gitlab", "pull_request_opened"))
     assert answer.status_code == 202
-    assert answer.json() == {"ignored": "Reviews of pull requests are not deployed: Prefect has no deployment 'review/review'."}
+    assert answer.json() == {"ignored": "This kind of delivery is not asked for. Prefect has no deployment 'x'."}
     assert deliver(app, *genuine("gitlab", "push")).status_code == 503
 
 

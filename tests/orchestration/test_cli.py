@@ -96,7 +96,7 @@ def test_a_rollout_is_approved_by_its_name_and_aborted_without_a_worker(world):
         "create-green: done in n s",
         "smoke-invoke-green: done in n s",
         "asked whether to go on with flight-green-10",
-        "Ada approved flight-green-10: go",
+        "Ada (unverified) approved flight-green-10: go",
         "flight-green-10: done in n s",
         "asked whether to go on with full-green",
         "Aborted: the press is here",

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aml_canary.githosts import HOSTS
-from aml_canary.githosts.delivery import Event, Forged, Ignored, NotSigned, PullRequest, Push, Unreadable
+from aml_canary.githosts.delivery import Comment, Event, Forged, Ignored, NotSigned, PullRequest, Push, Unreadable
 from tests.unit.fixtures.webhooks.deliveries import NEWER, NONE, NOW, OLDER, OTHER, REPOSITORIES, SECRET, body, headers, names, signed
 
 # A machine that is busy is no failure.
@@ -186,7 +186,8 @@ def said_of(host: str, headed: dict[str, str], sent: bytes) -> tuple[Event, ...]
         assert len(str(event)) < 3000
         if not isinstance(event, Ignored):
             str(event).encode()
-            (event.branch if isinstance(event, Push) else event.ref + event.target).encode()
+            told = event.branch if isinstance(event, Push) else event.text if isinstance(event, Comment) else event.ref + event.target
+            told.encode()
     return found or refused
 
 

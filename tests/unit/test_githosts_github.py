@@ -60,7 +60,7 @@ def test_a_delivery_without_a_signature_or_with_sha1_only_is_refused() -> None:
 
 
 def test_other_events_are_ignored_with_their_name() -> None:
-    reason = "'issues' is not a push; this webhook needs push events, and pull request events for reviews."
+    reason = "'issues' is not a push; this webhook needs push events, pull request events for reviews, and comment events for answers."
     assert github.parse({"x-github-event": "issues"}, b"{}") == (Ignored(reason),)
     assert isinstance(github.parse({}, b"{}")[0], Ignored)
 

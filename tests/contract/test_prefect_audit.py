@@ -1,0 +1,132 @@
+"""The audit log on a real Prefect server: one chain whoever writes at the same moment, and whatever is done to it shows on the command line."""
+
+import concurrent.futures
+import importlib.util
+import json
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
+from types import ModuleType
+from uuid import UUID, uuid4
+
+import pytest
+from click.testing import CliRunner
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Completed, Running
+
+from aml_canary.cli import main
+from aml_canary.domain.audit import verify
+from aml_canary.gateways import prefect_audit
+from tests.contract.receiver_world import PrefectServer, Sync
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UUID]:
+    server = PrefectServer(tmp_path_factory.mktemp("prefect"))
+    try:
+        server.wait()
+        with temporary_settings({PREFECT_API_URL: server.api_url}):
+            yield Sync(server.api_url).deploy()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def run(deployment: UUID) -> str:
+    """A run at work."""
+    with get_client(sync_client=True) as client:
+        made = client.create_flow_run_from_deployment(deployment, parameters={"repository": "r", "commit": "c"}).id
+        client.set_flow_run_state(made, Running(), force=True)
+    return str(made)
+
+
+def another_process() -> ModuleType:
+    """The gateway as another process has it: it has seen nothing of any chain."""
+    spec = importlib.util.find_spec("aml_canary.gateways.prefect_audit")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_five_who_write_at_once_make_one_chain_with_all_that_they_wrote(run: str) -> None:
+    def work(number: int) -> None:
+        process = another_process()
+        for step in range(4):
+            process.append(run, "asked", f"{number}-{step}", who=f"process {number}", before={1: "a"}, after=None)
+
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        # Threads know the settings of this test by a context of their own.
+        list(pool.map(lambda one: one[0].run(work, one[1]), [(copy_context(), number) for number in range(5)]))
+    entries = prefect_audit.entries_of(run)
+    assert verify(run, entries, over=False) == ""
+    assert {entry.about for entry in entries} == {f"{number}-{step}" for number in range(5) for step in range(4)}
+    assert len(entries) == 20
+
+
+def test_more_than_a_page_of_entries_are_read_in_order(run: str) -> None:
+    for number in range(101):
+        prefect_audit.append(run, "asked", str(number), who="rollout")
+    assert [entry.about for entry in prefect_audit.entries_of(run)] == [str(number) for number in range(101)]
+    assert another_process().append(run, "asked", "101", who="guard").number == 102
+    assert verify(run, prefect_audit.entries_of(run), over=False) == ""
+
+
+def test_an_entry_whose_reply_was_lost_is_there_once(run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = prefect_audit._create
+
+    def twice(run: str, entry: prefect_audit.Entry) -> bool:
+        real(run, entry)
+        return real(run, entry)
+
+    monkeypatch.setattr(prefect_audit, "_create", twice)
+    for number in range(2):
+        prefect_audit.append(run, "asked", str(number), who="rollout")
+    assert [entry.about for entry in prefect_audit.entries_of(run)] == ["0", "1"]
+
+
+def test_of_a_run_that_is_gone_nothing_is_written_and_nothing_is_raised(deployment: UUID) -> None:
+    assert prefect_audit.append_if_possible(str(uuid4()), "put back", "churn", who="guard") != ""
+    assert prefect_audit.append_if_possible("no id", "put back", "churn", who="guard") != ""
+
+
+def drop(run: str, number: int) -> None:
+    with get_client(sync_client=True) as client:
+        client.delete_flow_run_input(UUID(run), f"audit-{number:06d}")
+
+
+def change(run: str, number: int) -> None:
+    with get_client(sync_client=True) as client:
+        value = json.loads(client.read_flow_run_input(UUID(run), f"audit-{number:06d}"))
+        drop(run, number)
+        client.create_flow_run_input(UUID(run), f"audit-{number:06d}", json.dumps({**value, "who": "grace (verified)"}))
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (lambda _: None, ""),
+        (lambda run: change(run, 2), "Entry 2 (approved flight-green-10) was changed after it was written."),
+        (lambda run: drop(run, 2), "Entry 2 is not there; entry 3 (ended Promoted) stands in its place."),
+        (lambda run: drop(run, 3), "its last entry, 2 (approved flight-green-10), is no end"),
+        (lambda run: [drop(run, number) for number in (1, 2, 3)], "There is no entry, and the run has ended"),
+    ],
+    ids=["whole", "changed", "removed", "cut off", "emptied"],
+)
+def test_the_command_line_prints_exports_and_checks_it(run: str, harm: Callable[[str], object], told: str) -> None:
+    prefect_audit.append(run, "began", "attempt 1", who="rollout")
+    prefect_audit.append(run, "approved", "flight-green-10", who="ada (unverified)", after={"decision": "approve"}, evidence="0" * 64)
+    last = prefect_audit.append(run, "ended", "Promoted", who="rollout")
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(run), Completed(), force=True)
+    harm(run)
+    checked = CliRunner().invoke(main, ["audit", run, "--verify"])
+    assert (checked.exit_code, told in checked.stderr) == (1 if told else 0, True)
+    if not told:
+        assert 'ada (unverified): approved flight-green-10: {"decision": "approve"}, evidence 000000000000' in checked.stdout
+        assert f"Whole: 3 entries, the last hash is {last.hash}." in checked.stdout
+        exported = CliRunner().invoke(main, ["audit", run, "--format", "jsonl"]).stdout.splitlines()
+        assert [json.loads(line)["number"] for line in exported] == [1, 2, 3]
+        shown = json.loads(CliRunner().invoke(main, ["audit", run, "--format", "json"]).stdout)
+        assert shown["entries"] == [json.loads(line) for line in exported]
