@@ -15,6 +15,7 @@ from aml_canary.cli_audit import audit
 from aml_canary.cli_common import failing_plainly, formats, insist_on_prefect
 from aml_canary.cli_completion import completion
 from aml_canary.cli_doctor import doctor
+from aml_canary.cli_setup import init, setup
 from aml_canary.cli_status import status, watch
 
 _path = click.argument("path", type=click.Path(exists=True, path_type=Path))
@@ -159,5 +160,5 @@ def serve_webhooks(host: str, port: int) -> None:
     serve(host, port)
 
 
-for command in (approve, reject, abort, explain, audit, status, watch, doctor, completion):
+for command in (approve, reject, abort, explain, audit, status, watch, init, setup, doctor, completion):
     main.add_command(command)

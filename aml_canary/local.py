@@ -4,7 +4,7 @@ May import `domain`, `gateways` and `errors`.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from aml_canary.domain.manifest_reader import Reading, discover, manifest_of, read_manifest, require
 from aml_canary.domain.observed import Observed
 from aml_canary.domain.order import Order, order_of
-from aml_canary.domain.tree import Tree
+from aml_canary.domain.tree import MemoryTree, Tree
 from aml_canary.errors import Permanent
 from aml_canary.gateways.folder import FolderTree
 from aml_canary.gateways.git import GitTree, local_repository, mirror_of, remote_url
@@ -87,6 +87,27 @@ def observed_from(file: Path | None, endpoint: str) -> Observed:
         return _OBSERVED.validate_python({key: value for key, value in entry.items() if key != "rollout"})
     except (ValueError, ValidationError) as error:
         raise Permanent(f"{file} is not an endpoint as `aml-canary status --format json` prints it: {error}") from error
+
+
+def begin(folder: Path, files: Mapping[str, str], *, force: bool) -> list[str]:
+    """Write a repository's first files below the folder; their paths.
+
+    Nothing is written where one is there already, unless `force`, or where a manifest among them would be refused. Raises Permanent and
+    ManifestRefused.
+    """
+    there = [path for path in files if (folder / path).exists()]
+    if there and not force:
+        raise Permanent(f"Nothing was written: {', '.join(there)} is there already. Move it away, or write over it with --force.")
+    lying = FolderTree(folder)
+    content = {name: lying.read(name) or b"" for name in lying.files()} | {path: text.encode() for path, text in files.items()}
+    tree = MemoryTree(content)
+    for path in files:
+        if path.endswith(".canary.yml"):
+            require(read_manifest(tree, path))
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return list(files)
 
 
 def observed_json(live: Observed) -> dict[str, Any]:

@@ -34,7 +34,10 @@ def test_help_names_every_command_and_loads_nothing_that_takes_long():
     ).replace("SLOW", repr(["prefect", "azure", "pydantic", "requests", "rich", "yaml", "urllib3", "ssl"]))
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=QUIET, cwd=ROOT)
     assert found.stdout.splitlines()[-1] == "exit 0 []"
-    assert all(f"  {name}" in found.stdout for name in ("doctor", "plan", "run", "schema", "serve-webhooks", "status", "validate", "watch"))
+    assert all(
+        f"  {name}" in found.stdout
+        for name in ("doctor", "init", "plan", "run", "schema", "setup", "serve-webhooks", "status", "validate", "watch")
+    )
 
 
 def test_the_program_knows_its_version():
