@@ -17,10 +17,10 @@ from aml_canary.domain.approval import Shown
 from aml_canary.gateways import prefect_notices
 
 
-def tell_waiting(gate: str, now: Shown, timeout_seconds: float) -> None:
-    """Tell that this run waits for an answer at the gate. Once in an attempt for what is shown. Never raises."""
+def tell_waiting(gate: str, now: Shown, question: str, rules: str) -> None:
+    """Tell that this run waits for an answer to the question of this key; `rules` says whose. Never raises."""
     asked = now.step.partition(": ")[2] or now.step
-    _warn_of(lambda: prefect_notices.tell_waiting(str(runtime.flow_run.id), gate, asked, now.digest, timeout_seconds / 3600))
+    _warn_of(lambda: prefect_notices.tell_waiting(str(runtime.flow_run.id), gate, asked, question, rules))
 
 
 def tell_ending(state: str, message: str) -> None:

@@ -27,17 +27,18 @@ class Notice:
     text: str
 
 
-def waiting_notice(name: str, gate: str, asked: str, digest: str, attempt: int, hours: float, url: str, who: str = "") -> Notice:
-    """That the run of this name waits for an answer. `asked` says what would be done, `attempt` counts Retries, `who` may answer."""
-    question = "The bake ended without a verdict. Approve goes on without one." if gate.startswith("bake-") else asked
+def waiting_notice(name: str, gate: str, asked: str, question: str, rules: str, url: str) -> Notice:
+    """That the run of this name waits for an answer.
+
+    `asked` says what would be done, `question` is the key of this asking, `rules` says who may answer and what if nobody does.
+    """
     lines = [
-        question,
-        *([f"Who may answer: {who}."] if who else []),
+        "The bake ended without a verdict. Approve goes on without one." if gate.startswith("bake-") else asked,
+        rules,
         f"Approve or reject: {url}" if url else "",
         f'From a shell: aml-canary approve {name}, or aml-canary reject {name} "why"',
-        f"Without an answer within {hours:g} hours the rollout ends, and live traffic goes back.",
     ]
-    return Notice(_key("waiting", gate, digest, attempt), f"{name} waits for an answer: {gate}", _joined(lines))
+    return Notice(_key("waiting", question), f"{name} waits for an answer: {gate}", _joined(lines))
 
 
 def end_notice(name: str, state: str, message: str, attempt: int, url: str, *, safe: bool) -> Notice | None:

@@ -150,6 +150,11 @@ deployments:
     entrypoint: flows.teardown.teardown
     work_pool: *rollouts
 
+  - name: answer
+    description: Answers a rollout that waits, as a comment on its commit or pull request says. Started by the webhook door.
+    entrypoint: flows.answer.answer
+    work_pool: *rollouts
+
   - name: review
     description: Checks and plans a pull request, and tells its git host. Started by the webhook door; writes nothing to Azure.
     entrypoint: flows.review.review

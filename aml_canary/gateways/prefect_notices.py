@@ -25,15 +25,13 @@ from aml_canary.settings import settings
 PATIENCE_SECONDS: Final = 15.0
 
 
-def tell_waiting(run: str, gate: str, asked: str, digest: str, hours: float, who: str = "") -> tuple[str, ...]:
-    """Tell that the run waits for an answer at the gate, once in each attempt. What went wrong with it, a sentence a channel."""
+def tell_waiting(run: str, gate: str, asked: str, question: str, rules: str) -> tuple[str, ...]:
+    """Tell that the run waits for an answer at the gate, once for each question. What went wrong with it, a sentence a channel."""
     if not settings().notify:
         return ()
     with prefect_client() as client:
-        found = client.read_flow_run(UUID(run))
-    return _send_once(
-        run, waiting_notice(found.name, gate, asked, digest, found.run_count, hours, url_for("flow-run", obj_id=run) or "", who)
-    )
+        name = client.read_flow_run(UUID(run)).name
+    return _send_once(run, waiting_notice(name, gate, asked, question, rules, url_for("flow-run", obj_id=run) or ""))
 
 
 def tell_end(run: str, state: str = "", message: str = "") -> tuple[str, ...]:

@@ -147,7 +147,7 @@ def _same(one: Any, other: AutomationCore) -> bool:
 
 def deploy(prefect_yaml: str, *, dry: bool) -> Done:
     """The deployments of a prefect.yaml. Raises Permanent with what `prefect deploy` said."""
-    what = "deployments canary, sync, guard, teardown, review"
+    what = "deployments canary, sync, guard, teardown, answer, review"
     if dry:
         return Done(what, "made")
     with tempfile.TemporaryDirectory(prefix="aml-canary-") as folder:

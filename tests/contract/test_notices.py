@@ -59,8 +59,9 @@ def end(run: str, state: State) -> None:
         client.set_flow_run_state(run, state, force=True)
 
 
-def waits(run: str, digest: str = "d1") -> tuple[str, ...]:
-    return prefect_notices.tell_waiting(run, "flight-green-10", "Set live traffic to blue 90 %, green 10 %.", digest, 168, "ada, bob")
+def waits(run: str, question: str = "q1") -> tuple[str, ...]:
+    asked = "Set live traffic to blue 90 %, green 10 %."
+    return prefect_notices.tell_waiting(run, "flight-green-10", asked, question, "May approve: `ada`, `bob`.")
 
 
 def test_a_question_is_told_once_with_what_is_asked_who_may_answer_and_where(start, channel, tell):
@@ -69,11 +70,10 @@ def test_a_question_is_told_once_with_what_is_asked_who_may_answer_and_where(sta
     assert (waits(run), waits(run)) == ((), ())
     [(subject, text)] = channel.told
     assert subject == "churn@1a2b3c4 waits for an answer: flight-green-10"
-    assert text.splitlines()[:2] == ["Set live traffic to blue 90 %, green 10 %.", "Who may answer: ada, bob."]
+    assert text.splitlines()[:2] == ["Set live traffic to blue 90 %, green 10 %.", "May approve: `ada`, `bob`."]
     assert f"/runs/flow-run/{run}" in text.splitlines()[2]
     assert text.splitlines()[3].startswith("From a shell: aml-canary approve churn@1a2b3c4")
-    assert "168 hours" in text.splitlines()[4]
-    assert waits(run, "d2") == (), "what would be done has changed: that is another question"
+    assert waits(run, "q2") == (), "asked again is another question"
     assert len(channel.told) == 2
 
 

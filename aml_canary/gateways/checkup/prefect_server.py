@@ -23,7 +23,7 @@ from aml_canary.gateways.prefect_notices import channel_of
 from aml_canary.settings import settings
 
 POOL: Final = "rollouts"
-DEPLOYMENTS: Final = ("canary/canary", "sync/sync", "guard/guard", "teardown/teardown", "review/review")
+DEPLOYMENTS: Final = ("canary/canary", "sync/sync", "guard/guard", "teardown/teardown", "answer/answer", "review/review")
 _SETUP: Final = "Run `aml-canary setup`."
 _GUARD: Final = "guard/guard"
 # It is scheduled every minute.
