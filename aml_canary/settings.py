@@ -84,7 +84,8 @@ class Settings(BaseSettings):
     branch: str = Field("main", description="The branch that says what shall be live.")
     manifests: str = Field("configs", description="Folder in the repository below which manifests are looked for.")
     webhook_secrets: tuple[SecretStr, ...] = Field(
-        (), description="Secrets of the git host's webhook; several while one is being replaced."
+        (),
+        description="Secrets of the git host's webhook; several while one is being replaced. Workers check answers by comment with them.",
     )
     git_hosts: dict[str, GitHostAccess] = Field(
         default_factory=dict,

@@ -9,9 +9,11 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed
 
+from aml_canary.domain.observed import absent
 from aml_canary.domain.steps import DeleteEndpoint
 from aml_canary.errors import RolloutRejected
 from tasks.ask import ask_before_teardown
+from tasks.auditing import audit_end, writing
 from tasks.lock import holder_for_teardown, release_endpoint, take_endpoint
 from tasks.notifying import tell_end, tell_ending
 from tasks.reading import observe
@@ -35,11 +37,11 @@ def teardown(endpoint: str, because: str = "") -> State[Any]:
         ask_before_teardown(live, because)
     except RolloutRejected as rejected:
         release_endpoint(holder)
-        told = f"{rejected}. Nothing was deleted."
+        told = audit_end(endpoint, rejected.state, f"{rejected}. Nothing was deleted.")
         tell_ending(rejected.state, told)
         return Cancelled(name=rejected.state, message=told)
-    delete_endpoint(DeleteEndpoint(), endpoint)
+    with writing("delete-endpoint", live, absent(endpoint)):
+        delete_endpoint(DeleteEndpoint(), endpoint)
     release_endpoint(holder)
-    return Completed(
-        name="Deleted", message=f"Endpoint {endpoint} is deleted, with {', '.join(sorted(live.deployments)) or 'no deployments'}."
-    )
+    told = f"Endpoint {endpoint} is deleted, with {', '.join(sorted(live.deployments)) or 'no deployments'}."
+    return Completed(name="Deleted", message=audit_end(endpoint, "Deleted", told))

@@ -60,14 +60,17 @@ def hear(host: str, repository: str, comment: Mapping[str, Any], seal: str) -> H
     return Heard(host, repository, heard, given, seal)
 
 
-@retried("read-authors")
 def rules_for(order: Order) -> Rules:
     """Whose answers count for this order."""
     approvals = order.manifest.rollout.approvals
-    if approvals.author_may_approve:
-        return Rules(approvals)
+    return Rules(approvals, frozenset() if approvals.author_may_approve else authors_of(order))
+
+
+@retried("read-authors")
+def authors_of(order: Order) -> frozenset[str]:
+    """Under which names those are known who wrote or pushed the order's commit."""
     pushers = prefect_history.pushers_of(order.repository, order.commit)
-    return Rules(approvals, names_of(mirror_of(order.repository).authors(order.commit), pushers))
+    return names_of(mirror_of(order.repository).authors(order.commit), pushers)
 
 
 @retried("find-questions")
@@ -114,7 +117,7 @@ def answer_with(heard: Heard, question: Question) -> tuple[bool, str]:
     if asked is None or not before(asked, heard.comment):
         return False, f"{name} this was asked after your comment was written. Comment again to answer it."
     order = read_order.fn(question.repository, question.commit, question.manifest)
-    if why := objection(rules_for.fn(order), heard.answer.decision, heard.answer.who):
+    if why := objection(rules_for(order), heard.answer.decision, heard.answer.who):
         return False, f"{name} your answer does not count. {why}"
     kept = prefect_db.all_kept(question.run, _VERIFIED)
     if any(_id(note) == _id(heard.note) and note["key"] != question.key for note in kept):

@@ -71,16 +71,19 @@ def state_of(live: Observed) -> dict[str, Any]:
     return {"traffic": dict(live.traffic), **mirror, "deployments": runs} if live.exists else {"exists": False}
 
 
-def audit_end(endpoint: str, how: str, told: str, *, run: str = "") -> None:
-    """The end of this or another run, and the whole log as the artifact `audit-<endpoint>`. Never raises."""
+def audit_end(endpoint: str, how: str, told: str, *, run: str = "") -> str:
+    """The end of this or another run, and the whole log as the artifact `audit-<endpoint>`. Never raises; what was `told`."""
     run = run or _run()
     audit_if_possible("ended", how, run=run, after={"told": told})
     try:
         entries = prefect_audit.entries_of(run)
-        create_markdown_artifact(audit_table(endpoint, run, entries), key=f"audit-{endpoint}", description=f"{how}: {len(entries)} entries")
-        get_run_logger().info("The audit log has %d entries; the last hash is %s.", len(entries), entries[-1].hash if entries else "none")
+        if entries:
+            text = audit_table(endpoint, run, entries)
+            create_markdown_artifact(text, key=f"audit-{endpoint}", description=f"{how}: {len(entries)} entries")
+            get_run_logger().info("The audit log has %d entries; the last hash is %s.", len(entries), entries[-1].hash)
     except Exception as error:
         get_run_logger().warning("The audit log of flow run %s was not shown: %s", run, error)
+    return told
 
 
 def audit_stopped(what: str, run: str, told: str) -> None:

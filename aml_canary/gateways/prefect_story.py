@@ -18,7 +18,7 @@ from prefect.client.schemas.filters import (
     TaskRunFilterState,
     TaskRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, StateType, TaskRun
+from prefect.client.schemas.objects import FlowRun, FlowRunInput, StateType, TaskRun
 from prefect.client.schemas.sorting import TaskRunSort
 
 from aml_canary.domain.explained import Event, answer_told, stage_told
@@ -69,7 +69,9 @@ def took_last_time(endpoint: str, kind: str, *, longer_than: float) -> float | N
 
 
 def _kept(client: Any, run: UUID) -> list[tuple[str, datetime, Any]]:
-    kept = client.filter_flow_run_input(flow_run_id=run, key_prefix="", limit=_AT_MOST, exclude_keys=set())
+    kept: list[FlowRunInput] = []
+    while page := client.filter_flow_run_input(run, key_prefix="", limit=_AT_MOST, exclude_keys={item.key for item in kept}):
+        kept += page
     return [(item.key, item.created or datetime.now(UTC), json.loads(item.value)) for item in kept]
 
 

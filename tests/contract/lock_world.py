@@ -281,6 +281,9 @@ def at_work(world: World) -> Iterator[None]:
         patch.setattr(guarding, "tell_about", lambda *_: None)
         patch.setattr(guarding, "show_ending", lambda *_: None)
         patch.setattr(lock, "show_ending", lambda *_: None)
+        patch.setattr(guarding, "holds_unanswered", lambda _: False)
+        for module, name in ((lock, "audit_if_possible"), (guarding, "audit_stopped"), (guarding, "audit_end")):
+            patch.setattr(module, name, lambda *_, **__: None)
         # Every process here is heard of, and every canary good: the lock is what this is about.
         patch.setattr(guarding, "silent", lambda _: False)
         patch.setattr(guarding, "judge_unwatched", lambda _: "")

@@ -62,7 +62,9 @@ def test_a_typed_no_always_counts_because_cancel_comes_to_the_same(approvals):
 def test_a_no_in_a_comment_counts_from_approvers_only():
     assert "is none of" in says(PROVEN, Answerer("eve", "github", "x"), "reject")
     assert "names nobody" in says(Approvals(), Answerer("eve", "github", "x"), "reject")
-    assert says(PROVEN, VERIFIED, "reject", [("Ada", "ada@x")]) == ""
+    own = PROVEN.model_copy(update={"author_may_approve": False})
+    assert says(own, VERIFIED, "reject", [("Ada", "ada@x")]) == ""
+    assert "wrote or pushed" in says(own, VERIFIED, "approve", [("Ada", "ada@x")])
 
 
 @pytest.mark.parametrize(
