@@ -36,9 +36,7 @@ def finish(order: Order, holder: Holder, planned: Sequence[str]) -> str:
     end_quarantine(order)
     release_endpoint(holder)
     told = outcome(observe(order.endpoint), planned)
-    show_ending(holder, ended_as(planned), told)
-    tell(order.repository, order.commit, order.endpoint, State.SUCCESS, told)
-    audit_end(order.endpoint, "Promoted" if planned else "Unchanged", told)
+    _say(order, holder, State.SUCCESS, ended_as(planned), told)
     start_dependents(order)
     return told
 
@@ -52,11 +50,10 @@ def give_up(order: Order, holder: Holder, stopped: RolloutRejected | Superseded 
         quarantine(order, f"it was judged bad: {stopped}")
     release_endpoint(holder)
     told = f"{str(stopped).rstrip('.')}. {back}"
-    show_ending(holder, stopped.state, told)
     bad = isinstance(stopped, RolloutRejected | JudgedBad)
-    tell(order.repository, order.commit, order.endpoint, State.FAILURE if bad else State.ERROR, told)
+    _say(order, holder, State.FAILURE if bad else State.ERROR, stopped.state, told)
+    # Prefect runs no hook of a run that ends itself as cancelled.
     tell_ending(stopped.state, told)
-    audit_end(order.endpoint, stopped.state, told)
     return told
 
 
@@ -71,3 +68,10 @@ def hold_or_roll_back(order: Order, holder: Holder, failed: AmlCanaryError) -> N
     show_ending(holder, "Failed", str(failed))
     tell(order.repository, order.commit, order.endpoint, State.FAILURE if judged_bad else State.ERROR, str(failed).splitlines()[0])
     audit_if_possible("failed", type(failed).__name__, after={"told": str(failed)})
+
+
+def _say(order: Order, holder: Holder, state: State, word: str, told: str) -> None:
+    """The end of this run: its report, its commit's status, its audit log."""
+    show_ending(holder, word, told)
+    tell(order.repository, order.commit, order.endpoint, state, told)
+    audit_end(order.endpoint, word, told)
