@@ -11,7 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -102,18 +102,15 @@ class Stack:
 
 
 @contextmanager
-def running_stack(
-    folder: Path, cache: Path, repositories: Mapping[str, str], *, prefect_port: int = 0, emulator_options: Sequence[str] = ()
-) -> Iterator[Stack]:
+def running_stack(folder: Path, cache: Path, repositories: Mapping[str, str], *, prefect_port: int = 0) -> Iterator[Stack]:
     """Start emulator, Prefect server, deployments and worker; stop them all at the end.
 
     `repositories` are those to follow, name to URL. `folder` gets the state and logs of this run. `cache` keeps an empty
-    Prefect database between runs, because making one takes longer than everything else. `emulator_options` are those of
-    `aml-emulator start`.
+    Prefect database between runs, because making one takes longer than everything else.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    azure_log(folder).parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        emulator = stack.enter_context(running_emulator(folder / "emulator", *emulator_options))
+        emulator = stack.enter_context(running_emulator(folder / "emulator", "--answers", str(azure_log(folder))))
         port = prefect_port or free_port()
         api = PrefectApi(f"http://127.0.0.1:{port}/api")
         secret = secrets.token_hex(16)
@@ -131,6 +128,11 @@ def running_stack(
         for found in api.call("POST", "/deployments/filter", {}):
             api.call("PATCH", f"/deployments/{found['id']}", quicker)
         yield made
+
+
+def azure_log(folder: Path) -> Path:
+    """Where each answer of Azure's stand-in about online endpoints is written down, a JSON line each."""
+    return folder / "logs" / "azure.jsonl"
 
 
 def deploy_all(env: Mapping[str, str]) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from examples.demo.prefect_api import PrefectApi
 from examples.demo.processes import end_with_parent
-from examples.demo.stack import ROOT
+from examples.demo.stack import ROOT, azure_log
+from tests.contract.emulator.openapi import insist_on_true_answers
 
 # The columns of a stage: seconds, endpoint, `-` or `x`, name, how long it took, live traffic, answers, losses.
 STAGE = re.compile(r" *([\d.]+)  (\w+) +([-x]) (\S+) +([\d.]+) s   (.*?) +answered (.*), lost (\d+)")
@@ -104,6 +105,7 @@ def test_the_demo_s_two_releases_end_as_they_should_with_no_request_lost_and_no_
     for part in ("= Promoted", "= Failed", "SmokeFailed: green failed 1 of 1 smoke requests", "As it should be."):
         assert part in output
     assert processes_of(tmp_path) == []
+    insist_on_true_answers(azure_log(tmp_path / "run"))
     for endpoint in ("churn", "fraud"):
         for stage, live in [("create-endpoint", "no traffic"), ("smoke-invoke-blue", "no traffic"), ("full-blue", "blue 100 %")]:
             assert re.search(rf"{endpoint} +- {stage} +[\d.]+ s +{live}\n", output), output

@@ -11,8 +11,8 @@ from azure.core.exceptions import ResourceExistsError
 from aml_canary.gateways.azureml.client import client
 from aml_canary.settings import settings
 from examples.demo.processes import adopt_orphans, children, end_orphans
-from examples.demo.stack import ROOT, Stack, running_stack
-from tests.contract.emulator.openapi import FOLDER, checked
+from examples.demo.stack import ROOT, Stack, azure_log, running_stack
+from tests.contract.emulator.openapi import insist_on_true_answers
 from tests.orchestration.world import World, wait_until
 
 
@@ -25,15 +25,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     adopt_orphans()
     others = children(os.getpid())
     folder = tmp_path_factory.mktemp("stack")
-    answers = folder / "answers.jsonl"
-    with running_stack(folder, ROOT / ".demo" / "cache", {}, emulator_options=("--answers", str(answers))) as running:
+    with running_stack(folder, ROOT / ".demo" / "cache", {}) as running:
         running.clear_schedules()
         yield running
     end_orphans(keep=others)
-    if FOLDER.exists():
-        described, untrue = checked(answers)
-        assert described
-        assert untrue == []
+    insist_on_true_answers(azure_log(folder))
 
 
 @pytest.fixture

@@ -162,6 +162,14 @@ def checked(answers: Path) -> tuple[set[str], list[str]]:
     return described, untrue
 
 
+def insist_on_true_answers(answers: Path) -> None:
+    """Answers are as Microsoft describes them, and there are some; nothing where its description is not at hand."""
+    if FOLDER.exists():
+        described, untrue = checked(answers)
+        assert described
+        assert untrue == []
+
+
 class Recorder:
     """Notes every answer that a `requests` session of this process gets, which is how Microsoft's client asks too."""
 
