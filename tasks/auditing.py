@@ -33,11 +33,13 @@ def audit_once(what: str, about: str, *, who: str = "", after: Any = None, evide
         audit(what, about, who=who, after=after, evidence=evidence)
 
 
-def audit_if_possible(what: str, about: str, *, run: str = "", who: str = "", after: Any = None, evidence: Any = None) -> None:
+def audit_if_possible(
+    what: str, about: str, *, run: str = "", who: str = "", after: Any = None, evidence: Any = None, once: bool = False
+) -> None:
     """Write an entry into the log of this or another run. Never raises; what is not written down is told in this run's log."""
     run = run or _run()
     evident = "" if evidence is None else digest_of(evidence)
-    problem = prefect_audit.append_if_possible(run, what, about, who=who or _whoever(run), after=after, evidence=evident)
+    problem = prefect_audit.append_if_possible(run, what, about, who=who or _whoever(run), after=after, evidence=evident, once=once)
     if problem:
         get_run_logger().warning("The audit log of flow run %s does not say %s %s: %s", run, what, about, problem)
 
@@ -89,11 +91,11 @@ def audit_end(endpoint: str, how: str, told: str, *, run: str = "") -> str:
 def audit_stopped(what: str, run: str, told: str) -> None:
     """That another run stopped without a word of its own, once for each of its attempts. Never raises."""
     try:
-        begun = [entry.about for entry in prefect_audit.seen_of(run) if entry.what == BEGAN]
-        if begun and not has(prefect_audit.seen_of(run), what, begun[-1]):
-            audit_if_possible(what, begun[-1], run=run, after={"told": told})
+        attempts = [entry.about for entry in prefect_audit.seen_of(run) if entry.what == BEGAN]
     except Exception as error:
         get_run_logger().warning("The audit log of flow run %s does not say %s: %s", run, what, error)
+        return
+    audit_if_possible(what, attempts[-1] if attempts else "attempt unknown", run=run, after={"told": told}, once=True)
 
 
 def _run() -> str:

@@ -125,8 +125,9 @@ def judge_unwatched(holder: Holder) -> str:
     )
     if verdict.word != "fail":
         return ""
-    said = {"word": verdict.word, "reason": verdict.reason}
-    audit_if_possible("verdict", label(bake), run=holder.run, who="judge, asked by guard", after=said, evidence=asdict(verdict))
+    said, about = {"word": verdict.word, "reason": verdict.reason}, f"{label(bake)} since {live.facts.since}"
+    # Once: where it cannot go back, it is asked again each minute.
+    audit_if_possible("verdict", about, run=holder.run, who="judge, asked by guard", after=said, evidence=asdict(verdict), once=True)
     return f"{bake.canary} is worse: {verdict.reason.rstrip('.')}"
 
 
@@ -146,6 +147,6 @@ def _free(holder: Holder, word: str, what: str, said: State) -> Told:
         show_ending(holder, word, what)
         tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, said, told)
     tell_end_of(holder.run, told)
-    audit_end(holder.endpoint, "by the guard", told, run=holder.run)
+    audit_end(holder.endpoint, word, told, run=holder.run)
     get_run_logger().warning("%s", told)
     return True, told

@@ -16,7 +16,7 @@ from uuid import UUID
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
-from aml_canary.domain.audit import Entry, hash_of, origin, read
+from aml_canary.domain.audit import Entry, has, hash_of, origin, read
 from aml_canary.errors import Transient
 from aml_canary.gateways.prefect_db import kept, prefect_client
 
@@ -83,10 +83,16 @@ def _create(run: str, entry: Entry) -> bool:
     return True
 
 
-def append_if_possible(run: str, what: str, about: str, *, who: str, before: Any = None, after: Any = None, evidence: str = "") -> str:
-    """The same for where nothing may be in the way, such as going back: why it was not written, or nothing. Never raises."""
+def append_if_possible(
+    run: str, what: str, about: str, *, who: str, before: Any = None, after: Any = None, evidence: str = "", once: bool = False
+) -> str:
+    """The same for where nothing may be in the way, such as going back: why it was not written, or nothing. Never raises.
+
+    `once`: not where what and about are written down already.
+    """
     try:
-        append(run, what, about, who=who, before=before, after=after, evidence=evidence)
+        if not (once and has(seen_of(run), what, about)):
+            append(run, what, about, who=who, before=before, after=after, evidence=evidence)
     except (ObjectNotFound, ValueError):
         return "There is no such flow run any more."
     except Exception as error:

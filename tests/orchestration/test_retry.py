@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from examples.demo.manifests import path_of
+from tests.orchestration.test_cli import cli
 from tests.orchestration.world import World, wait_until
 
 
@@ -58,6 +59,10 @@ def test_a_release_killed_in_every_stage_and_a_worker_killed_while_it_waits_stil
     assert (world.traffic, world.deployments) == ({"green": 100}, {"green": 2})
     assert world.writes()[before:] == ["deployment.put green", "endpoint.put", "endpoint.put", "deployment.delete blue"]
     assert world.lock() is None
+    log = cli(world, "audit", run, "--verify")
+    assert log.returncode == 0, log.stderr
+    interrupted = [line.split(": interrupted ")[1].split(":")[0] for line in log.stdout.splitlines() if ": interrupted " in line]
+    assert interrupted == ["create-green", "flight-green-10", "full-green", "delete-blue"]
 
 
 def test_an_endpoint_s_creation_scaling_and_end_killed_halfway_are_each_done_once(world: World) -> None:
