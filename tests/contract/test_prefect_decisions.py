@@ -1,11 +1,15 @@
-"""The audit log on a real Prefect server: one chain whoever writes at the same moment, and whatever is done to it shows on the command line."""
+"""Answers and the audit log on a real Prefect server: who may start runs there, or write into them, can still be nobody else; and the log is
+one chain whoever writes at the same moment, and shows on the command line whatever is done to it."""
 
 import concurrent.futures
 import importlib.util
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
+from dataclasses import asdict
 from types import ModuleType
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,7 +20,11 @@ from prefect.states import Completed, Running
 
 from aml_canary.cli import main
 from aml_canary.domain.audit import verify
-from aml_canary.gateways import prefect_audit
+from aml_canary.gateways import prefect_audit, prefect_db
+from aml_canary.githosts.delivery import Comment
+from aml_canary.githosts.seal import seal
+from aml_canary.settings import settings
+from tasks import answering, gate
 from tests.contract.receiver_world import PrefectServer, Sync
 
 
@@ -130,3 +138,51 @@ def test_the_command_line_prints_exports_and_checks_it(run: str, harm: Callable[
         assert [json.loads(line)["number"] for line in exported] == [1, 2, 3]
         shown = json.loads(CliRunner().invoke(main, ["audit", run, "--format", "json"]).stdout)
         assert shown["entries"] == [json.loads(line) for line in exported]
+
+
+ASKED = 1_791_712_800
+KEY = "flight-green-10-0a1b2c3d-e4f5a6"
+
+
+def written(
+    text: str = "/canary approve", *, by: str = "right", key: str = KEY, known_as: str = "7", at: int = ASKED + 60
+) -> dict[str, Any]:
+    """A comment by ada as it is kept with a run, sealed with this secret."""
+    comment = asdict(Comment("acme/models", "ada", text, at, known_as, "https://git.example/7", commit="3" * 40))
+    heard = {"host": "github", "repository": "acme/models", "comment": comment}
+    return {**heard, "seal": seal(heard, by), "key": key}
+
+
+VERIFIED, TYPED, NOBODY = ("approve", "ada", True), ("approve", "Eve", False), None
+ANSWERS = {
+    "sealed by the door": ([written()], None, VERIFIED),
+    "sealed by nobody": ([written(by="guessed")], None, NOBODY),
+    "changed after it was sealed": ([{**written("/canary reject"), "comment": written()["comment"]}], None, NOBODY),
+    "no comment at all": ([{"key": KEY}], None, NOBODY),
+    "written before the question": ([written(at=ASKED)], None, NOBODY),
+    "used for another question too": ([written(), written(key="full-green-0a1b2c3d-000000")], None, NOBODY),
+    "another comment for another question": ([written(), written(key="full-green-0a1b2c3d-000000", known_as="8")], None, VERIFIED),
+    "neither word": ([written("/canary promote")], None, NOBODY),
+    "typed as well": ([written()], "approve", VERIFIED),
+    "sealed by nobody and typed": ([written(by="guessed")], "approve", TYPED),
+    "typed no against verified yes": ([written()], "reject", ("reject", "Eve", False)),
+    "verified no against typed yes": ([written("/canary reject slow")], "approve", ("reject", "ada", True)),
+    "verified no and typed no": ([written("/canary reject slow")], "reject", ("reject", "ada", True)),
+}
+
+
+@pytest.mark.parametrize("how", ANSWERS)
+def test_an_answer_is_verified_by_the_doors_seal_for_one_question_asked_before(run: str, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes, typed, wanted = ANSWERS[how]
+    monkeypatch.setenv("AML_CANARY_WEBHOOK_SECRETS", '["older", "right"]')
+    monkeypatch.setattr(answering, "get_run_logger", lambda: logging.getLogger("quiet"))
+    settings.cache_clear()
+    for note in notes:
+        prefect_db.keep(run, f"verified-{note['key']}", note)
+    if typed:
+        prefect_db.keep(run, f"suspended-{KEY}-response", {"decision": typed, "approver": "Eve", "comment": None})
+    try:
+        found = gate._answered(run, [{"key": KEY, "at": ASKED + 0.5}])
+    finally:
+        settings.cache_clear()
+    assert [(answer.decision, answer.who.name, answer.who.verified) for _, answer in found] == ([wanted] if wanted else [])
