@@ -39,10 +39,14 @@ def reject(run: str, why: str, who: str, yes: bool) -> None:
 
 
 def _answer(run: str, decision: str, who: str, comment: str | None, yes: bool) -> None:
+    from aml_canary.domain.answering import HOW
+    from aml_canary.errors import Permanent
     from aml_canary.gateways import prefect_answers
 
     insist_on_prefect()
     asked = prefect_answers.waiting(run)
+    if decision == "approve" and prefect_answers.wants_proof(asked):
+        raise Permanent(f"{asked.gate} of {asked.name} takes no approval from here: nothing would show that it is yours. Instead, {HOW}.")
     if not yes and on_terminal():
         from aml_canary.cli_screen import show_markdown
 

@@ -49,7 +49,7 @@ def require_approval(gate: str, now: Shown, rules: Rules, form: Callable[[Sequen
         text = form(again)
         key = f"{gate}-{now.digest}-{uuid4().hex[:6]}"
         note = {"key": key, "digest": now.digest, "attempt": flow_run.run_count, "shown": asdict(now), "at": time.time()}
-        note |= {"on_timeout": rules.approvals.on_timeout, "approvers": list(rules.approvals.approvers)}
+        note |= rules.approvals.model_dump(mode="json", include={"on_timeout", "approvers", "require_verified"})
         audit("asked", key, after={"gate": gate, "may_answer": who_may_answer(rules.approvals)}, evidence={**asdict(now), "form": text})
         prefect_db.keep(str(flow_run.id), f"asked-{gate}-{len(_asked(gate)):03d}", note)
         get_run_logger().info("Waiting for approval of %s. Answer with Resume in the Prefect UI, or %s.", gate, HOW)

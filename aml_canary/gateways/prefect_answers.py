@@ -22,7 +22,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled
 
 from aml_canary.errors import Permanent
-from aml_canary.gateways.prefect_db import held_by, kept, prefect_client, tag_outcome
+from aml_canary.gateways.prefect_db import all_kept, held_by, kept, prefect_client, tag_outcome
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,12 @@ def question(asked: Waiting) -> str:
         keys = getattr(client.read_flow_run(UUID(asked.run)).state, "state_details", None)
     shown = (getattr(keys, "run_input_keyset", None) or {}).get("description", "")
     return str(kept(asked.run, shown) or "") if shown else ""
+
+
+def wants_proof(asked: Waiting) -> bool:
+    """Whether the question that the run waits with takes no approval from here, because nothing here shows whose it is."""
+    notes = all_kept(asked.run, "asked-")
+    return bool(notes) and bool(notes[-1].get("require_verified"))
 
 
 def answer(asked: Waiting, decision: str, approver: str, comment: str | None) -> None:

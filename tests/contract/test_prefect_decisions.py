@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import Completed, Running
+from prefect.states import Completed, Running, Suspended
 
 from aml_canary.cli import main
 from aml_canary.domain.audit import verify
@@ -186,3 +186,17 @@ def test_an_answer_is_verified_by_the_doors_seal_for_one_question_asked_before(r
     finally:
         settings.cache_clear()
     assert [(answer.decision, answer.who.name, answer.who.verified) for _, answer in found] == ([wanted] if wanted else [])
+
+
+@pytest.mark.parametrize(
+    ("verified_only", "code", "told"), [(True, 1, "Instead, comment `/canary approve`"), (False, 0, "is approved and goes on")]
+)
+def test_the_command_line_approves_nothing_that_wants_proof(run: str, verified_only: bool, code: int, told: str) -> None:
+    prefect_db.keep(run, "asked-flight-green-10-000", {"key": KEY, "at": ASKED, "require_verified": verified_only})
+    state = Suspended(timeout_seconds=600, pause_key=KEY)
+    state.state_details.run_input_keyset = {name: f"suspended-{KEY}-{name}" for name in ("schema", "description", "response")}
+    prefect_db.keep(run, f"suspended-{KEY}-schema", {"type": "object"})
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(UUID(run), state, force=True)
+    came = CliRunner().invoke(main, ["approve", run, "--as", "ada"])
+    assert (came.exit_code, told in came.output) == (code, True), came.output
