@@ -211,11 +211,13 @@ def _bar(row: Moment, y: int, names: Sequence[str], colours: dict[str, str], *, 
         return [f'<rect class="none" x="{BAR_LEFT}" y="{y + 5}" width="{BAR}" height="{_ROW - 10}"/>']
     soon = row.when == "next"
     ends = [BAR * part / total for part in accumulate(weights.values())]
+    faded = ' class="next"' if soon else ""
+    # A little below the next row, so that no line is seen between them where the picture is made smaller.
+    height = _ROW + 1 if row.when == "done" else _ROW
     lines = []
     for (name, weight), start, end in zip(weights.items(), [0.0, *ends], ends, strict=False):
-        faded = ' class="next"' if soon else ""
         lines.append(
-            f'<rect{faded} shape-rendering="crispEdges" x="{BAR_LEFT + start:.1f}" y="{y}" width="{end - start:.1f}" height="{_ROW}" fill="{colours[name]}">'
+            f'<rect{faded} shape-rendering="crispEdges" x="{BAR_LEFT + start:.1f}" y="{y}" width="{end - start:.1f}" height="{height}" fill="{colours[name]}">'
             f"<title>{_text(name)} {weight} %</title></rect>"
         )
         written = f"{weight} %" if end - start >= 36 else str(weight)

@@ -61,8 +61,8 @@ def test_a_rollout_begins_at_the_step_that_is_named_or_does_nothing_and_says_whi
     for part in (
         f"# {world.endpoint}: Promoted",
         "data:image/svg+xml",
-        "Ada approved flight-green-10",
-        "Ada approved delete-blue",
+        "Ada (unverified) approved flight-green-10",
+        "Ada (unverified) approved delete-blue",
         "two-rows",
     ):
         assert part in report

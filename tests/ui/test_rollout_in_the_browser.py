@@ -87,7 +87,7 @@ def test_a_form_is_read_and_approved_in_one_ui_and_rejected_in_the_other(world: 
         desk[version].is_in("Rejected")
         desk[version].picture("run-rejected")
         desk[version].open_artifact(newest(world, f"report-{world.endpoint}")["id"], f"{world.endpoint}: Rejected")
-        expect(desk[version].page.get_by_text("Ada approved flight-green-10")).to_be_visible()
+        expect(desk[version].page.get_by_text("Ada (unverified) approved flight-green-10")).to_be_visible()
         body = desk[version].page.locator("body")
         is_whole(body, timeline_in(body))
         desk[version].picture("report")
