@@ -84,34 +84,29 @@ def init(
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be made.")
-@click.option("--deploy", is_flag=True, help="Also create or update the deployments.")
-@click.option("--repository", help="With --deploy: have sync look at this one (of AML_CANARY_REPOSITORIES) on a schedule.")
-@click.option("--every", default=300, show_default=True, type=click.IntRange(30), help="With --repository: how often, in seconds.")
+@click.option("--deploy", is_flag=True, help="Also create or update the deployments, sync looking at each of AML_CANARY_REPOSITORIES.")
+@click.option("--every", default=300, show_default=True, type=click.IntRange(30), help="With --deploy: how often sync looks, in seconds.")
 @click.option(
     "--channel", "channels", multiple=True, help="Make this notification block, such as slack-webhook/ml-oncall; its address is asked."
 )
 @failing_plainly
-def setup(dry_run: bool, deploy: bool, repository: str | None, every: int, channels: tuple[str, ...]) -> None:
+def setup(dry_run: bool, deploy: bool, every: int, channels: tuple[str, ...]) -> None:
     """Make what Prefect has to have: work pool, channels, the automation that tells when the guard stops, deployments.
 
     Run it as often as you like: what is there stays. A channel's address is a secret; without a terminal it is read from the input,
     one line for each channel that is not there yet.
     """
     from aml_canary.domain.starter import deployments
-    from aml_canary.errors import Permanent
     from aml_canary.gateways import prefect_setup
     from aml_canary.settings import settings
 
     insist_on_prefect()
-    if repository is not None and repository not in settings().repositories:
-        followed = ", ".join(settings().repositories) or "none"
-        raise Permanent(f"{repository} is not followed: AML_CANARY_REPOSITORIES has {followed}. Workers have to know it by that name.")
     named = tuple(dict.fromkeys([*channels, *settings().notify]))
     done = [prefect_setup.pool(dry=dry_run)]
     done += [_channel(name, dry=dry_run) for name in named]
     done += prefect_setup.watchdog(named, dry=dry_run)
     if deploy:
-        done.append(prefect_setup.deploy(deployments(repository or "", every), dry=dry_run))
+        done.append(prefect_setup.deploy(deployments(settings().repositories, every), dry=dry_run))
     for one in done:
         click.echo(f"{'would be ' if dry_run and one.word != 'there' else ''}{one.word}: {one.what}")
     untold = [name for name in channels if name not in settings().notify]

@@ -16,7 +16,7 @@ from aml_canary.cli_completion import endpoints_held, runs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aml_canary.domain.standing import Picture
+    from aml_canary.domain.standing import Picture, Standing
 
 _LOOKS_EVERY_SECONDS = 2.0
 
@@ -32,13 +32,12 @@ def status(endpoints: tuple[str, ...], form: str) -> None:
     from aml_canary.domain.report import live_table
     from aml_canary.domain.standing import HEADINGS, standing_json, status_rows
     from aml_canary.gateways import azureml, prefect_db
-    from aml_canary.gateways.prefect_standing import standing_of
     from aml_canary.local import observed_json
 
     insist_on_prefect()
     held = {holder.endpoint: holder.run for holder in prefect_db.holders()}
     found = [(azureml.observe(name), held.get(name)) for name in endpoints or azureml.endpoint_names()]
-    shown = [(live, standing_of(run) if run and prefect_db.run_state(run).type != "GONE" else None) for live, run in found]
+    shown = [(live, _standing(run) if run else None) for live, run in found]
     if form == "json":
         rollouts = [{**observed_json(live), "rollout": standing_json(standing) if standing else None} for live, standing in shown]
         click.echo(json.dumps(rollouts, indent=2))
@@ -49,6 +48,17 @@ def status(endpoints: tuple[str, ...], form: str) -> None:
     show(HEADINGS, status_rows(shown, datetime.now(UTC)))
     for live, _ in shown if endpoints else ():
         click.echo(f"\n{live.name}\n{live_table(live)}")
+
+
+def _standing(run: str) -> "Standing":
+    from aml_canary.domain.standing import Standing
+    from aml_canary.gateways.prefect_db import run_state
+    from aml_canary.gateways.prefect_standing import standing_of
+
+    if run_state(run).type == "GONE":
+        # The guard frees what such a run has held.
+        return Standing(run, f"run {run}", "", "Deleted", "CANCELLED")
+    return standing_of(run)
 
 
 @click.command()

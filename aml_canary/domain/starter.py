@@ -5,6 +5,7 @@ Texts only; who writes them where is the command line. May import the standard l
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -38,7 +39,7 @@ def files(begin: Beginning) -> dict[str, str]:
         f"{begin.folder}/{begin.endpoint}-request.json": '{"input_data": {"columns": ["a", "b"], "index": [0], "data": [[1.0, 2.0]]}}\n',
         "aml-canary.env": environment(begin),
         "aml-canary-webhook.md": webhook(begin),
-        "prefect.yaml": deployments(begin.repository),
+        "prefect.yaml": deployments([begin.repository]),
     }
 
 
@@ -109,12 +110,14 @@ PREFECT_API_URL=http://127.0.0.1:4200/api
 """
 
 
-def deployments(repository: str, every: int = 300) -> str:
-    """Prefect's deployments as a prefect.yaml, with `sync` looking at the repository every so many seconds; never where it is empty."""
-    schedule = f"""
-    schedules:
+def deployments(repositories: Iterable[str], every: int = 300) -> str:
+    """Prefect's deployments as a prefect.yaml, with `sync` looking at each of the repositories every so many seconds."""
+    schedules = "".join(
+        f"""
       - interval: {every}
         parameters: {{repository: {json.dumps(repository)}}}"""
+        for repository in repositories
+    )
     return f"""\
 # Deployments of aml-canary: `prefect --no-prompt deploy --all`, or `aml-canary setup --deploy`. Workers need the installed package, no checkout.
 name: aml-canary
@@ -136,7 +139,12 @@ deployments:
   - name: sync
     description: Starts a rollout for each endpoint that differs from git. Started by a push and on a schedule.
     entrypoint: flows.sync.sync
-    work_pool: *rollouts{schedule if repository else ""}
+    work_pool: *rollouts{
+        f'''
+    schedules:{schedules}'''
+        if schedules
+        else ""
+    }
 
   - name: guard
     description: Judges and makes safe what nobody looks after. Has to run every minute.

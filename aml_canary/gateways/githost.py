@@ -60,11 +60,7 @@ class Connection:
 
     def look(self) -> None:
         """See whether the host takes the token and has the repository: its description is read. Raises Transient or Permanent."""
-        # The address of a repository is the beginning of that of its pull requests, on every host.
-        comments = self.host.comments_request(self.api, self.token, self.repository, 1, 1)
-        where, _, query = comments.url.partition("?")
-        url = re.split("/(?:issues|merge_requests|pull-?requests)/1/", where, flags=re.IGNORECASE)[0]
-        self._send(replace(comments, url=f"{url}?{query}" if query else url))
+        self._send(repository_request(self.host.comments_request(self.api, self.token, self.repository, 1, 1)))
 
     def reply(self, comment: Comment, text: str) -> bool:
         """Write a comment where this one stands; False where that is not done on this host. Raises Transient or Permanent."""
@@ -94,6 +90,15 @@ class Connection:
 
     def _send(self, request: HttpRequest) -> bytes:
         return send(request, self.token)
+
+
+def repository_request(comments: HttpRequest) -> HttpRequest:
+    """Asks for the repository that a request for a pull request's comments goes to: on every host, its address is how that one begins."""
+    where, _, query = comments.url.partition("?")
+    url = re.split("/(?:issues|merge_requests|pull-?requests)/1/", where, flags=re.IGNORECASE)[0]
+    # Azure DevOps says its API's version there.
+    version = next((f"?{part}" for part in query.split("&") if part.startswith("api-version=")), "")
+    return replace(comments, url=url + version)
 
 
 def connection(repository: str) -> Connection | None:

@@ -61,6 +61,8 @@ class GitHostWorld(ThreadingHTTPServer):
             [comment] = [one for of in self.comments.values() for one in of if one["id"] == int(found[2])]
             comment |= said
             return 200, {}, json.dumps(comment).encode()
+        if received.method == "GET" and re.fullmatch(r"/repos/[^/]+/[^/]+(\?.*)?", received.path):
+            return 200, {}, b"{}"
         return 404, {}, b'{"message": "Not Found"}'
 
 

@@ -19,7 +19,7 @@ from tests.contract.receiver_world import PrefectServer
 from tests.orchestration.world import wait_until
 
 PROGRAM = Path(sys.executable).parent / "aml-canary"
-REPOSITORIES = '{"acme/models": "https://git.example.test/acme/models.git"}'
+ADDRESS = "https://git.example.test/acme/models.git"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def channel() -> Iterator[Channel]:
 
 
 def cli(server: PrefectServer, *words: str, typed: str = "", cwd: Path | None = None, **env: str) -> str:
-    everything = server.env | {"AML_CANARY_REPOSITORIES": REPOSITORIES} | env
+    everything = server.env | {"AML_CANARY_REPOSITORIES": f'{{"acme/models": "{ADDRESS}"}}'} | env
     done = subprocess.run([PROGRAM, *words], env=everything, input=typed, cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -61,7 +61,7 @@ def everything(server: PrefectServer) -> dict[str, Any]:
 
 
 def test_a_dry_run_makes_nothing_and_twice_is_once(server: PrefectServer, channel: Channel, tmp_path: Path) -> None:
-    words = ("setup", "--deploy", "--repository", "acme/models", "--channel", "custom-webhook/ml-oncall")
+    words = ("setup", "--deploy", "--channel", "custom-webhook/ml-oncall")
     before = everything(server)
     dry = cli(server, *words, "--dry-run")
     assert everything(server) == before
@@ -86,7 +86,7 @@ def test_a_dry_run_makes_nothing_and_twice_is_once(server: PrefectServer, channe
     cli(
         server,
         *("init", "--endpoint", "churn", "--model", "azureml:churn:3", "--no-input", "--host", "github"),
-        *("--repository", "acme/models", "--url", "https://git.example.test/acme/models.git"),
+        *("--repository", "acme/models", "--url", ADDRESS),
         cwd=tmp_path,
     )
     deploy = [Path(sys.executable).parent / "prefect", "--no-prompt", "deploy", "--all"]
@@ -97,7 +97,6 @@ def test_a_dry_run_makes_nothing_and_twice_is_once(server: PrefectServer, channe
 @pytest.mark.parametrize(
     ("words", "typed", "told"),
     [
-        (("--repository", "acme/other"), "", "acme/other is not followed"),
         (("--channel", "no-such/block"), "x", "no-such is no notification block"),
         (("--channel", "sendgrid-email/mail"), "x", "make it in the Prefect UI"),
         (("--channel", "slack-webhook/other"), "", "the input has no address"),
@@ -109,7 +108,10 @@ def test_what_cannot_be_made_says_why(server: PrefectServer, words: tuple[str, .
 
 
 def test_a_guard_that_stops_is_told_of(server: PrefectServer, channel: Channel) -> None:
-    cli(server, "setup", "--deploy", "--channel", "custom-webhook/silence", typed=f"{channel.url}/hook\n")
+    two = f'{{"acme/models": "{ADDRESS}", "acme/more": "{ADDRESS}"}}'
+    cli(server, "setup", "--deploy", "--channel", "custom-webhook/silence", typed=f"{channel.url}/hook\n", AML_CANARY_REPOSITORIES=two)
+    looks = [parameters["repository"] for _, parameters, _ in everything(server)["deployments"]["sync"][1]]
+    assert sorted(looks) == ["acme/models", "acme/more"]
     with temporary_settings({PREFECT_API_URL: server.api_url}):
         done = prefect_setup.watchdog(("custom-webhook/silence",), dry=False, silence=timedelta(seconds=10))
         assert [one.word for one in done] == ["changed"]

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from examples.demo.manifests import path_of
 from examples.demo.stack import BIN
+from tests.contract.githost_world import TOKEN, git_host
 from tests.orchestration.world import wait_until
 
 
-def cli(world, *words, cwd=None):
-    found = subprocess.run([BIN / "aml-canary", *words], cwd=cwd, env=world.stack.env, capture_output=True, text=True, check=False)
+def cli(world, *words, cwd=None, **env):
+    everything = world.stack.env | env
+    found = subprocess.run([BIN / "aml-canary", *words], cwd=cwd, env=everything, capture_output=True, text=True, check=False)
     assert "Traceback" not in found.stderr, found.stderr
     return found
 
@@ -101,3 +103,58 @@ def test_a_rollout_is_approved_by_its_name_and_aborted_without_a_worker(world):
         "asked whether to go on with full-green",
         "Aborted: the press is here",
     ]
+
+
+def test_doctor_says_what_is_fine_and_what_is_not_and_writes_nothing(world, tmp_path: Path):
+    world.blue_is_live()
+    with git_host() as host:
+        settings = {
+            "AML_CANARY_REPOSITORIES": json.dumps({"acme/models": world.repository.url, "acme/gone": str(tmp_path / "gone")}),
+            "AML_CANARY_GIT_HOSTS": json.dumps({"acme/models": {"host": "github", "api": host.api, "token": TOKEN}}),
+            "AML_CANARY_NOTIFY": '["slack-webhook/nobody"]',
+            "AML_CANARY_WEBHOOK_SECRETS": '["short"]',
+            "AML_CANARY_HOME": str(tmp_path / "home"),
+        }
+        before = (world.writes(), variables(world))
+        found = cli(world, "doctor", "--format", "json", **settings)
+    said = {check["about"]: check for check in json.loads(found.stdout)}
+    assert {about: check["result"] for about, check in said.items()} == {
+        "python": "ok",
+        "packages": "ok",
+        "heartbeats": "ok",
+        "webhook secrets": "failed",
+        "functions": "ok",
+        "prefect": "ok",
+        "clock against prefect": "ok",
+        "work pool": "ok",
+        "worker": "ok",
+        "deployments": "ok",
+        "guard": "failed",
+        "sync": "warning",
+        "channel slack-webhook/nobody": "failed",
+        "git acme/models": "ok",
+        "git acme/gone": "failed",
+        "git host acme/models": "ok",
+        "git host acme/gone": "warning",
+        "azure": "ok",
+        "azure endpoints": "ok",
+        "azure permissions": "warning",
+        "clock against azure": "ok",
+        "metrics": said["metrics"]["result"],
+    }, found.stdout
+    assert "has no schedule" in said["guard"]["told"], "the tests' stack has none"
+    assert said["metrics"]["result"] != "failed"
+    assert all(check["remedy"] for check in said.values() if check["result"] != "ok")
+    assert TOKEN not in found.stdout
+    assert (found.returncode, before) == (1, (world.writes(), variables(world)))
+    assert not (tmp_path / "home").exists()
+
+    lost = cli(world, "doctor", PREFECT_API_URL="http://127.0.0.1:9/api", AML_CANARY_WORKSPACE="", AML_CANARY_REPOSITORIES="{}")
+    assert lost.returncode == 1
+    assert "failed   prefect: Prefect's API did not answer" in lost.stdout
+    assert "failed   azure: no workspace is configured." in lost.stdout
+    assert re.match(r"\d+ checks: \d+ failed, \d+ warnings\.", lost.stdout.splitlines()[-1])
+
+
+def variables(world):
+    return sorted(variable["name"] for variable in world.prefect.call("POST", "/variables/filter", {}))

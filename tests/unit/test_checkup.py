@@ -16,6 +16,8 @@ from aml_canary.domain.checkup import (
 )
 from aml_canary.errors import Permanent
 from aml_canary.gateways.checkup import checks
+from aml_canary.gateways.githost import repository_request
+from aml_canary.githosts import HOSTS
 
 ML = "Microsoft.MachineLearningServices/workspaces"
 # As Microsoft documents the role AzureML Data Scientist.
@@ -85,3 +87,21 @@ def test_what_one_look_fails_of_holds_up_no_other():
     assert [(check.about, check.result) for check in found] == [("one", "ok"), ("azure", "failed"), ("git", "failed"), ("last", "ok")]
     assert found[1].told == "No workspace. Set it."
     assert found[2].told == "KeyError: 'surprise'"
+
+
+@pytest.mark.parametrize(
+    ("host", "repository", "url"),
+    [
+        ("github", "acme/models", "https://git.test/repos/acme/models"),
+        ("gitlab", "acme/ml/models", "https://git.test/projects/acme%2Fml%2Fmodels"),
+        ("azure-devops", "acme/Live/models", "https://git.test/acme/Live/_apis/git/repositories/models?api-version=7.1"),
+        ("bitbucket", "acme/models", "https://git.test/repositories/acme/models"),
+        ("bitbucket-dc", "LIVE/models", "https://git.test/projects/LIVE/repos/models"),
+        ("gitea", "acme/models", "https://git.test/repos/acme/models"),
+        ("forgejo", "acme/models", "https://git.test/repos/acme/models"),
+    ],
+)
+def test_a_git_host_is_asked_for_the_repository_itself(host, repository, url):
+    asked = repository_request(HOSTS[host].comments_request("https://git.test", "t", repository, 1, 1))
+    assert (asked.method, asked.url, asked.json) == ("GET", url, None)
+    assert asked.headers["Authorization"]

@@ -109,14 +109,17 @@ def test_every_host_of_ours_has_its_instructions():
 
 
 def test_the_deployments_are_those_of_this_repository():
-    ours, theirs = yaml.safe_load((ROOT / "prefect.yaml").read_text()), yaml.safe_load(deployments(""))
+    ours, theirs = yaml.safe_load((ROOT / "prefect.yaml").read_text()), yaml.safe_load(deployments([]))
 
     def without_words(file):
         return {**file, "deployments": [{k: v for k, v in one.items() if k != "description"} for one in file["deployments"]]}
 
     assert without_words(theirs) == without_words(ours)
-    followed = {one["name"]: one for one in yaml.safe_load(deployments("acme/models", 60))["deployments"]}
-    assert followed["sync"]["schedules"] == [{"interval": 60, "parameters": {"repository": "acme/models"}}]
+    followed = {one["name"]: one for one in yaml.safe_load(deployments(["acme/a", "acme/b"], 60))["deployments"]}
+    assert [(each["interval"], each["parameters"]) for each in followed["sync"]["schedules"]] == [
+        (60, {"repository": "acme/a"}),
+        (60, {"repository": "acme/b"}),
+    ]
 
 
 def test_the_request_is_one_that_an_mlflow_model_takes_apart():

@@ -8,7 +8,7 @@ from typing import Any, Final
 import requests
 
 from aml_canary.domain.checkup import Permission
-from aml_canary.errors import Permanent, Transient
+from aml_canary.errors import Transient
 from aml_canary.gateways.azureml.client import client, credential
 from aml_canary.gateways.azureml.failures import translated
 from aml_canary.settings import settings
@@ -31,9 +31,9 @@ def read_workspace() -> str:
 
 
 def read_permissions() -> tuple[tuple[Permission, ...], str]:
-    """What this identity's roles grant on the workspace, and the Date header of Azure's answer.
+    """What this identity's roles grant on the workspace, nothing where Azure does not say; and the Date header of Azure's answer.
 
-    Raises Permanent where Azure does not say, which needs no role to be missing; Transient where it did not answer.
+    Raises Permanent where no token can be had, Transient where Azure did not answer.
     """
     installed = settings()
     metadata = installed.cloud_metadata or {}
@@ -44,20 +44,16 @@ def read_permissions() -> tuple[tuple[Permission, ...], str]:
         f"{manager}/subscriptions/{installed.subscription_id}/resourceGroups/{installed.resource_group}/providers"
         f"/Microsoft.MachineLearningServices/workspaces/{installed.workspace}/providers/Microsoft.Authorization/permissions"
     )
-    try:
-        answer = requests.get(
-            url,
-            params={"api-version": _VERSION},
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=_SECONDS,
-            allow_redirects=False,
-        )
-    except requests.RequestException as error:
-        raise Transient(f"Azure could not be reached to read the permissions ({type(error).__name__}).") from error
-    date = answer.headers.get("Date", "")
-    if answer.status_code != 200:
-        return (), date
-    found = answer.json().get("value", [])
-    if not isinstance(found, list):
-        raise Permanent("Azure's list of permissions is no list.")
-    return tuple(Permission(tuple(role.get("actions", ())), tuple(role.get("notActions", ()))) for role in found), date
+    found, page, date = list[Permission](), f"{url}?api-version={_VERSION}", ""
+    while page.startswith(f"{manager}/"):
+        try:
+            answer = requests.get(page, headers={"Authorization": f"Bearer {token}"}, timeout=_SECONDS, allow_redirects=False)
+        except requests.RequestException as error:
+            raise Transient(f"Azure could not be reached to read the permissions ({type(error).__name__}).") from error
+        date = answer.headers.get("Date", "")
+        if answer.status_code != 200:
+            return (), date
+        said = answer.json()
+        found += [Permission(tuple(role.get("actions", ())), tuple(role.get("notActions", ()))) for role in said.get("value", ())]
+        page = str(said.get("nextLink") or "")
+    return tuple(found), date

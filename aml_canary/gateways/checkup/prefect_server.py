@@ -83,7 +83,7 @@ def deployments() -> Iterator[Check]:
             yield _guard_check(client, guard)
         sync = found["sync/sync"]
     if sync is not None and not [schedule for schedule in sync.schedules if schedule.active]:
-        remedy = "Run `aml-canary setup --deploy --repository NAME`, or give it a schedule in prefect.yaml."
+        remedy = "Run `aml-canary setup --deploy` with AML_CANARY_REPOSITORIES set, or give it a schedule in prefect.yaml."
         yield Check("sync", "warning", "it has no schedule: a lost push and drift are not found", remedy)
 
 
