@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from aml_canary.domain.standing import Picture, Standing, long, waiting_told
+from aml_canary.domain.standing import Picture, Standing, long, telling, waiting_told
 
 _EVENTS_SHOWN = 20
 _BAR = 30
@@ -66,7 +66,7 @@ def _head(standing: Standing) -> Text:
 
 def _events(seen: Picture) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
-    for event in sorted(seen.events, key=lambda event: event.at)[-_EVENTS_SHOWN:]:
+    for event in sorted(telling(seen), key=lambda event: event.at)[-_EVENTS_SHOWN:]:
         table.add_row(Text(f"{event.at:%H:%M:%S}", style="dim"), Text(event.told))
     return table
 

@@ -146,7 +146,7 @@ def _free(holder: Holder, word: str, what: str, said: State) -> Told:
     if holder.commit:
         show_ending(holder, word, what)
         tell_about(holder.run, holder.repository, holder.commit, holder.endpoint, said, told)
-    tell_end_of(holder.run, told)
+    tell_end_of(holder.run, told, word)
     audit_end(holder.endpoint, word, told, run=holder.run)
     get_run_logger().warning("%s", told)
     return True, told

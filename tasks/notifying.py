@@ -28,9 +28,12 @@ def tell_ending(state: str, message: str) -> None:
     _warn_of(lambda: prefect_notices.tell_end(str(runtime.flow_run.id), state, message))
 
 
-def tell_end_of(run: str, message: str = "") -> None:
-    """Tell how a run, somebody else's, has ended; nothing where it has not. `message`: its endpoint was made safe. Never raises."""
-    _warn_of(lambda: prefect_notices.tell_end(run, message=message))
+def tell_end_of(run: str, message: str = "", word: str = "") -> None:
+    """Tell how a run, somebody else's, has ended; nothing where it has not. Never raises.
+
+    `message` is from whoever made its endpoint safe, with a `word` for how it ended.
+    """
+    _warn_of(lambda: prefect_notices.tell_end(run, word, message))
 
 
 def tell_end(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:

@@ -12,6 +12,7 @@ _HEADLINES = {
     "Promoted": "promoted",
     "RolledBack": "rolled back",
     "Superseded": "gave way to a newer commit",
+    "Unanswered": "nobody answered in time, and its endpoint was made safe",
     "Deleted": "the endpoint is deleted",
 }
 # A run that ended so keeps its endpoint until somebody looks, unless the guard has made that safe.

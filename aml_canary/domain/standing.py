@@ -139,7 +139,7 @@ def news(before: Picture | None, after: Picture, now: datetime) -> tuple[Event, 
     """What is new since the picture before, in the order in which it happened; its end is the last."""
     known = Counter(event.told for event in before.events) if before else Counter[str]()
     found: list[Event] = []
-    for event in sorted(_telling(after), key=lambda event: event.at):
+    for event in sorted(telling(after), key=lambda event: event.at):
         if known[event.told]:
             known[event.told] -= 1
         else:
@@ -156,7 +156,7 @@ def news(before: Picture | None, after: Picture, now: datetime) -> tuple[Event, 
     return (*found[: len(found) - last], *(Event(now, line) for line in told), *found[len(found) - last :])
 
 
-def _telling(seen: Picture) -> Iterable[Event]:
-    """The events without the state that a run is in while it goes on: what it does or waits for says more."""
+def telling(seen: Picture) -> Iterable[Event]:
+    """The events, without the state that a run is in while it goes on: what it does or waits for says more."""
     state = seen.standing.state
     return [event for event in seen.events if seen.standing.ended or event.told.partition(":")[0] != state]

@@ -96,12 +96,14 @@ def test_what_the_guard_has_made_safe_needs_nobody_and_a_deleted_run_is_silence(
     run = start()
     tell(channel.block("ml-oncall"))
     end(run, Failed(message="The flow was paused and never resumed."))
-    assert prefect_notices.tell_end(run, message="churn: nobody answered. Back to blue.") == ()
-    assert channel.subjects() == ["churn@1a2b3c4: failed, and its endpoint was made safe"]
+    assert prefect_notices.tell_end(run, message="churn: its machine is gone. Back to blue.") == ()
+    assert prefect_notices.tell_end(run, "Unanswered", "churn: back to blue.") == ()
+    made_safe = ["failed, and its endpoint was made safe", "nobody answered in time, and its endpoint was made safe"]
+    assert channel.subjects() == [f"churn@1a2b3c4: {each}" for each in made_safe]
     with get_client(sync_client=True) as client:
         client.delete_flow_run(run)
     assert prefect_notices.tell_end(run, message="churn: its run is gone.") == ()
-    assert len(channel.told) == 1
+    assert len(channel.told) == 2
 
 
 def test_one_channel_that_is_down_keeps_nothing_from_the_others_and_its_address_to_itself(start, channel, tell):
