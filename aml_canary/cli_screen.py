@@ -12,7 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from aml_canary.domain.standing import Picture, Standing, long, telling, waiting_told
+from aml_canary.domain.progress import duration
+from aml_canary.domain.standing import Picture, Standing, telling, waiting_told
 
 _EVENTS_SHOWN = 20
 _BAR = 30
@@ -46,7 +47,7 @@ def picture(seen: Picture, now: datetime) -> RenderableType:
         parts.append(_traffic(seen.traffic))
     if standing.minutes is not None:
         minutes = standing.minutes
-        label = f"  {minutes.judged} of at most {minutes.longest} minutes, {long((minutes.longest - minutes.judged) * 60)} left"
+        label = f"  {minutes.judged} of at most {minutes.longest} minutes, {duration((minutes.longest - minutes.judged) * 60)} left"
         parts += [_bar(minutes.judged, minutes.longest, label), Text(minutes.verdict)]
     if told := waiting_told(standing, now):
         parts.append(Text(f"Waits for {told}.", style="yellow"))

@@ -39,10 +39,12 @@ def bake_told(minutes: int, least: int, longest: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`40 s`, `7 min 10 s`, `2 h 5 min`."""
+    """`40 s`, `7 min 10 s`, `2 h 5 min`, `6 d 23 h`."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s" if whole % 60 else f"{whole // 60} min"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from aml_canary.domain.explained import Event
 from aml_canary.domain.observed import Observed, traffic_text
+from aml_canary.domain.progress import duration
 
 Waits = Literal["", "answer", "freeze", "rest", "endpoint", "worker"]
 
@@ -59,14 +60,6 @@ def minute_read(line: str) -> Minutes | None:
     return None if found is None else Minutes(int(found[1]), int(found[2]), found[3])
 
 
-def long(seconds: float) -> str:
-    """A time for people, in its two largest units: `6 d 23 h`, `4 min 10 s`, `0 s`."""
-    left = max(0, int(seconds))
-    parts = [(left // 86400, "d"), (left // 3600 % 24, "h"), (left // 60 % 60, "min"), (left % 60, "s")]
-    first = next((n for n, (count, _) in enumerate(parts) if count), 3)
-    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count or first == 3)
-
-
 def waiting_told(standing: Standing, now: datetime | None = None) -> str:
     """What the rollout waits for, and who may end that; empty where it waits for nothing.
 
@@ -80,8 +73,8 @@ def waiting_told(standing: Standing, now: datetime | None = None) -> str:
         return ""
     if now is None:
         return told + (f", until {standing.until:%Y-%m-%d %H:%M} UTC" if standing.until else "")
-    since = f" for {long((now - standing.since).total_seconds())}" if standing.since else ""
-    return told + since + (f", {long((standing.until - now).total_seconds())} left" if standing.until else "")
+    since = f" for {duration((now - standing.since).total_seconds())}" if standing.since else ""
+    return told + since + (f", {duration((standing.until - now).total_seconds())} left" if standing.until else "")
 
 
 HEADINGS = ("endpoint", "live traffic", "rollout", "stage", "waits for")

@@ -35,7 +35,7 @@ def test_status_can_be_planned_from_and_names_the_rollout_that_holds_an_endpoint
     unchanged = cli(world, "plan", manifest, "--observed", observed, "--format", "json")
     assert json.loads(unchanged.stdout)["steps"] == []
 
-    world.push({"green": 100}, {"green": "v2"})
+    world.push({"green": 100}, {"green": "v2"}, "  approvals: {approvers: [ada]}\n")
     before = world.writes()
     from_file = cli(world, "plan", manifest, "--observed", observed)
     assert from_file.stdout == cli(world, "plan", manifest).stdout
@@ -48,12 +48,13 @@ def test_status_can_be_planned_from_and_names_the_rollout_that_holds_an_endpoint
     assert world.until_asked(run) == "flight-green-10"
     held = json.loads(cli(world, "status", world.endpoint, "--format", "json").stdout)[0]["rollout"]
     assert (held["run"], held["state"], held["waits_for"], held["gate"]) == (run, "Suspended", "answer", "flight-green-10")
-    assert " an answer to flight-green-10 for " in cli(world, "status").stdout
+    assert held["who"] == ["ada"]
+    assert " an answer to flight-green-10 by ada for " in cli(world, "status").stdout
     watching = subprocess.Popen(
         [BIN / "aml-canary", "watch", world.endpoint], env=world.stack.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     told = iter(lambda: watching.stdout.readline().rstrip(), "")
-    assert any(re.search(r"  waits for an answer to flight-green-10, until 20\d\d-", line) for line in told)
+    assert any(re.search(r"  waits for an answer to flight-green-10 by ada, until 20\d\d-", line) for line in told)
     rejected = cli(world, "reject", run, "the lift is not convincing", "--as", "Ada")
     assert rejected.stdout.endswith(": flight-green-10 is rejected, and live traffic goes back, as Ada said.\n")
     assert "Ada rejected flight-green-10: the lift is not convincing" in world.end_of(run)["state"]["message"]

@@ -26,7 +26,7 @@ def test_a_question_shows_what_happened_what_is_live_how_long_is_left_and_what_t
     bars = {line.split()[0]: line for line in lines if line.endswith(" %")}
     assert bars.keys() == {"blue", "green"}
     assert bars["green"].endswith(" 10 %")
-    assert "Waits for an answer to flight-green-10 for 1 d, 6 d left." in lines
+    assert "Waits for an answer to flight-green-10 for 1 d 0 h, 6 d 0 h left." in lines
     assert lines[-1] == "aml-canary approve churn@1a2b3c4"
 
 

@@ -37,6 +37,6 @@ def test_a_bake_says_from_when_on_a_pass_counts_and_when_it_ends():
 
 
 def test_durations_are_short():
-    assert [duration(s) for s in (0, 59.4, 60, 61, 3599, 3600, 7500, -1)] == [
-        *("0 s", "59 s", "1 min", "1 min 1 s", "59 min 59 s", "1 h 0 min", "2 h 5 min", "0 s"),
+    assert [duration(s) for s in (0, 59.4, 60, 61, 3599, 3600, 7500, -1, 86399, 86400, 7 * 86400 - 1)] == [
+        *("0 s", "59 s", "1 min", "1 min 1 s", "59 min 59 s", "1 h 0 min", "2 h 5 min", "0 s", "23 h 59 min", "1 d 0 h", "6 d 23 h"),
     ]

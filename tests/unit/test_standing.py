@@ -15,7 +15,6 @@ from aml_canary.domain.standing import (
     Minutes,
     Picture,
     Standing,
-    long,
     minute_read,
     news,
     standing_json,
@@ -28,23 +27,6 @@ NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 ASKED = Standing(
     "1a", "churn@1a2b3c4", "http://ui", "Suspended", "PAUSED", "", NOON, "flight-green-10", "answer", "flight-green-10", NOON + timedelta(7)
 )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "told"),
-    [
-        (-5, "0 s"),
-        (0, "0 s"),
-        (59.9, "59 s"),
-        (60, "1 min"),
-        (250, "4 min 10 s"),
-        (3 * 3600 + 60, "3 h 1 min"),
-        (7 * 86400 - 1, "6 d 23 h"),
-        (86400 + 59, "1 d"),
-    ],
-)
-def test_a_time_is_told_in_its_two_largest_units(seconds, told):
-    assert long(seconds) == told
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.text().map(str.strip))

@@ -17,7 +17,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
 
 from aml_canary.domain.checkup import Check, clock_check, same_version_check
-from aml_canary.domain.standing import long
+from aml_canary.domain.progress import duration
 from aml_canary.gateways.prefect_db import prefect_client
 from aml_canary.gateways.prefect_notices import channel_of
 from aml_canary.settings import settings
@@ -101,11 +101,11 @@ def _guard_check(client: SyncPrefectClient, guard: DeploymentResponse) -> Check:
     ended, scheduled = (_newest(client, guard, *types) for types in ((StateType.COMPLETED, StateType.FAILED), (StateType.SCHEDULED,)))
     now = datetime.now(UTC)
     if ended is not None and (now - ended).total_seconds() < _GUARD_LATE_SECONDS:
-        return Check("guard", "ok", f"ran {long((now - ended).total_seconds())} ago")
+        return Check("guard", "ok", f"ran {duration((now - ended).total_seconds())} ago")
     if scheduled is None:
         told = "Prefect schedules no run of it"
         return Check("guard", "failed", told, "Where the Prefect server runs, SQLAlchemy has to be below 2.1, and its services on.")
-    last = f"it ran last {long((now - ended).total_seconds())} ago" if ended else "it has not run yet"
+    last = f"it ran last {duration((now - ended).total_seconds())} ago" if ended else "it has not run yet"
     return Check("guard", "failed", last, "Look whether a worker is at work, and at the newest runs of deployment guard.")
 
 
