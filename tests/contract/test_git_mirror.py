@@ -16,6 +16,7 @@ import pytest
 from aml_canary.errors import Permanent, Transient
 from aml_canary.gateways import git
 from aml_canary.gateways.git import GitTree, Mirror
+from aml_canary.gateways.git_log import described
 from aml_canary.gateways.gitcommand import run
 
 SECRET = "s3cr3t/t0ken"
@@ -357,3 +358,18 @@ def test_who_wrote_a_commit_is_its_author_committer_and_co_authors_and_of_a_merg
     assert set(brought) == {me, ("Bob B", "bob@example.test"), ("Eve", "eve@example.test"), ("Carl", "carl@example.test")}
     with pytest.raises(Permanent):
         mirror.authors("0" * 40)
+
+
+def test_a_commit_is_described_by_its_subject_its_author_and_its_date_whatever_stands_in_them(origin: Origin, home: Path) -> None:
+    mirror = Mirror(origin.url, home)
+    origin.push("first")
+    (origin.work / "file.txt").write_text("second")
+    body = "Green: 100 %%h `x` | <b>\n\nWhy it is so.\n"
+    origin.git("commit", "-q", "--all", "--date", "2026-01-02T03:04:05+01:00", "-m", body)
+    origin.git("push", "-q", str(origin.bare), "HEAD:refs/heads/main")
+    commit = origin.git("rev-parse", "HEAD")
+    found = described(mirror, commit)
+    assert (found.subject, found.author) == ("Green: 100 %%h `x` | <b>", "A Person")
+    assert found.date == origin.git("show", "-s", "--format=%cI", commit)
+    with pytest.raises(Permanent, match="has no branch, tag or commit"):
+        described(mirror, "0" * 40)

@@ -32,7 +32,7 @@ def refused(world: World, run: str) -> str:
 def test_a_rollout_begins_at_the_step_that_is_named_or_does_nothing_and_says_which_comes_first(world: World) -> None:
     world.blue_is_live()
     before = len(world.writes())
-    commit = world.push({"green": 100}, {"green": "v2"})
+    commit = world.push({"green": 100}, {"green": "v2"}, "  approvals: {before: [traffic, full]}\n")
     told = refused(world, started_from(world, commit, "full-green"))
     assert "Nothing was done. full-green is not the next step" in told
     assert "Start from create-green" in told
@@ -49,7 +49,7 @@ def test_a_rollout_begins_at_the_step_that_is_named_or_does_nothing_and_says_whi
 
     again = started_from(world, commit, "full-green")
     assert world.until_asked(again) == "full-green", "the failed stage is rerun by a new run, and asks like any"
-    world.approve_through(again, "full-green", "delete-blue")
+    world.answer(again)
     assert world.end_of(again)["state"]["name"] == "Promoted"
     tags = world.prefect.run(again)["tags"]
     assert {f"endpoint:{world.endpoint}", f"workspace:{world.stack.emulator.workspace}", "outcome:promoted"} <= set(tags)
@@ -62,7 +62,7 @@ def test_a_rollout_begins_at_the_step_that_is_named_or_does_nothing_and_says_whi
         f"# {world.endpoint}: Promoted",
         "data:image/svg+xml",
         "Ada (unverified) approved flight-green-10",
-        "Ada (unverified) approved delete-blue",
+        "Ada (unverified) approved full-green",
         "two-rows",
     ):
         assert part in report

@@ -53,10 +53,14 @@ def test_where_no_host_is_known_there_is_no_link(repository):
     assert commit_url(repository, COMMIT) == ""
 
 
+def test_half_a_password_is_never_shown():
+    assert commit_url("https://user:pass/word@github.com/acme/models", COMMIT, "github") == ""
+
+
 @given(st.text(), st.text(), st.sampled_from(["", "github", "gitlab", "bitbucket", "bitbucket-dc", "azure-devops", "gitea"]))
 def test_a_link_cannot_end_the_markdown_it_stands_in_nor_lead_away_from_the_host(owner, name, kind):
     for repository in (f"https://github.com/{owner}/{name}", f"https://u:{owner}@github.com/acme/{name}", f"git@github.com:{owner}/{name}"):
         url = commit_url(repository, COMMIT, kind)
         assert not url or url.startswith("https://github.com/") or "github.com" not in url
         assert not set(url) & set(' ()<>[]`"\n\r\t|\\')
-    assert commit_url("https://github.com/acme/models", name, kind) == ""
+    assert commit_url("https://github.com/acme/models", f"{name})", kind) == "", "no commit"
