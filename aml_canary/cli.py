@@ -142,8 +142,16 @@ def unquarantine(endpoint: str) -> None:
 
 
 @main.command()
-def schema() -> None:
+@click.option(
+    "--format", "form", type=click.Choice(["json", "markdown"]), default="json", help="JSON Schema for editors, or a page for people."
+)
+def schema(form: str) -> None:
     """Print the JSON Schema of the manifest's target form, for editors."""
+    if form == "markdown":
+        from aml_canary.domain.schema_page import manifest_page
+
+        click.echo(manifest_page(), nl=False)
+        return
     from aml_canary.domain.schema import manifest_json_schema
 
     click.echo(json.dumps(manifest_json_schema(), indent=2))

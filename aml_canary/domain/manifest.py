@@ -24,7 +24,7 @@ class Frozen(BaseModel):
 
 
 class CodeConfiguration(Frozen):
-    """The user's scoring code: a folder (repository path or `azureml:` asset) and a script in it."""
+    """The user's scoring code: a folder or an `azureml:` asset, and a script in it."""
 
     code: str
     scoring_script: str
@@ -51,7 +51,7 @@ class Probe(Frozen):
 class Deployment(Frozen):
     """One managed online deployment.
 
-    `model` and `environment` are an `azureml:` reference, or Azure's inline block with repository paths.
+    `model` and `environment` are an `azureml:` reference, or Azure's inline block with paths.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Deployment(Frozen):
 
 
 class Endpoint(Frozen):
-    """One managed online endpoint. `traffic` None: the manifest leaves live traffic as it is."""
+    """One managed online endpoint. Without `traffic` the manifest leaves live traffic as it is."""
 
     name: str
     auth_mode: Literal["key", "aml_token", "aad_token"] = "key"
@@ -101,7 +101,7 @@ class Expect(Frozen):
 
 
 class SmokeRequest(Frozen):
-    """One request sent straight to the canary, and what must come back. `file` is a repository path to a JSON body."""
+    """One request sent straight to the canary, and what must come back. `file` holds its JSON body."""
 
     name: str
     file: str
@@ -131,7 +131,7 @@ class Approvals(Frozen):
 
 
 class Limits(Frozen):
-    """What no canary may exceed, however bad stable is: an absolute limit (SLO) beside the comparison. None: no limit."""
+    """What no canary may exceed, however bad stable is: an absolute limit (SLO) beside the comparison. Left out: no limit."""
 
     error_percent: Annotated[float, Field(ge=0, le=100)] | None = None
     p50_ms: Annotated[float, Field(gt=0)] | None = None

@@ -18,7 +18,7 @@ from types import FrameType
 from examples.demo.manifests import broken_release, first_release, good_release
 from examples.demo.processes import adopt_orphans, end_orphans
 from examples.demo.repository import Repository
-from examples.demo.stack import ROOT, is_free, running_stack, without_settings
+from examples.demo.stack import ROOT, exports, is_free, running_stack, without_settings
 from examples.demo.timeline import Timeline
 
 GOOD, BROKEN = "churn", "fraud"
@@ -78,6 +78,10 @@ def _demo(folder: Path, *, by_hand: bool, keep: bool) -> int:
         print(f"  Prefect UI      {stack.prefect.url.removesuffix('/api')}")
         print(f"  emulator        {stack.emulator.arm_url}/_emulator/ (the browser will not know its certificate)")
         print(f"  logs            {run_folder / 'logs'}")
+        settings = run_folder / "settings.sh"
+        settings.touch(0o600)
+        settings.write_text(exports(stack.env))
+        print(f"  settings        {settings} (`. {settings}` has a shell speak to all this)")
 
         print("\nFirst releases: blue, on two endpoints.", flush=True)
         first = repository.push(first_release(GOOD) | first_release(BROKEN), "First release of churn and fraud")

@@ -7,6 +7,7 @@ May import the standard library, requests, `aml_emulator.process` and this packa
 import json
 import os
 import secrets
+import shlex
 import shutil
 import socket
 import subprocess
@@ -199,9 +200,19 @@ def environment(folder: Path, emulator: RunningEmulator, api_url: str) -> dict[s
     }
 
 
+_SETTINGS = ("PREFECT_", "AZURE", "AML_CANARY_", "IDENTITY_", "ARM_")
+
+
 def without_settings(env: Mapping[str, str]) -> dict[str, str]:
     """An environment without what would point Prefect, Azure's SDK or us elsewhere than the stack."""
-    return {name: value for name, value in env.items() if not name.startswith(("PREFECT_", "AZURE", "AML_CANARY_", "IDENTITY_", "ARM_"))}
+    return {name: value for name, value in env.items() if not name.startswith(_SETTINGS)}
+
+
+def exports(env: Mapping[str, str]) -> str:
+    """What has a shell speak to the stack as its worker does, with our commands found: lines for the shell to read. They hold secrets."""
+    kept = {name: value for name, value in env.items() if name.startswith((*_SETTINGS, "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"))}
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(kept.items())]
+    return "".join([*lines, f'export PATH={shlex.quote(str(BIN))}:"$PATH"\n'])
 
 
 def free_port() -> int:

@@ -1,144 +1,26 @@
-"""The documents say what is so: commands, output, settings, links and names in them are checked against the code.
+"""The documents say what is so: output, settings, links, pictures and names in them are checked against the code.
 
-Where a block is stale, the message of the failure holds what it should say.
+Where a block is stale, the message of the failure holds what it should say. What can be typed is in `test_docs_commands`.
 """
 
 import ast
 import re
-import shlex
-import shutil
 import tomllib
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-import click
 import pytest
 import yaml
-from click.testing import CliRunner
 from pydantic_core import PydanticUndefined
 
-from aml_canary.cli import main
+from aml_canary.domain.schema_page import manifest_page
 from aml_canary.settings import Settings
+from tests.unit.documents import COMMANDS, DOCS, README, ROOT, blocks, name_of, without_fences
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCS = sorted(path for path in ROOT.rglob("*.md") if not any(part.startswith(".") for part in path.relative_to(ROOT).parts))
-README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 VERBS = set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)[1].split())
-
-FENCE = re.compile(r"^[ ]*```(?P<language>\w*)\n(?P<text>.*?)^[ ]*```$", re.MULTILINE | re.DOTALL)
-
-
-class Line(NamedTuple):
-    """A command as a document has it, what is printed below it, and where that is."""
-
-    command: str
-    output: str
-    where: str
-
-
-def name_of(document: Path) -> str:
-    return document.relative_to(ROOT).as_posix()
-
-
-def without_fences(text: str) -> str:
-    return FENCE.sub("", text)
-
-
-def fences(text: str, *languages: str) -> list[str]:
-    """The fenced blocks in these languages, without the indentation they have in a list."""
-    found = []
-    for match in FENCE.finditer(text):
-        if match["language"] in languages:
-            indent = re.match(r" *", match[0])[0]
-            found.append(re.sub(rf"^{indent}", "", match["text"], flags=re.MULTILINE))
-    return found
-
-
-def transcripts() -> list[list[Line]]:
-    """Each `console` block: its commands, and the output of each."""
-    found = []
-    for document in DOCS:
-        for block in fences(document.read_text(), "console"):
-            parts = re.split(r"^\$ (.*)\n", block, flags=re.MULTILINE)[1:]
-            found.append([Line(parts[n], parts[n + 1].rstrip("\n"), name_of(document)) for n in range(0, len(parts), 2)])
-    return found
-
-
-def commands() -> Iterator[Line]:
-    """Everything in the documents that somebody could type: transcripts, shell blocks, and code in a sentence."""
-    for block in transcripts():
-        yield from block
-    for document in DOCS:
-        text = document.read_text()
-        for block in fences(text, "sh"):
-            for line in re.sub(r"\\\n\s*", "", block).splitlines():
-                yield Line(line.strip(), "", name_of(document))
-        for code in re.findall(r"`([^`\n]+)`", without_fences(text)):
-            yield Line(code, "", name_of(document))
-
-
-COMMANDS = [line._replace(command=line.command.removeprefix(".venv/bin/")) for line in commands()]
-OURS = [line for line in COMMANDS if line.command.startswith("aml-canary ")]
-
-
-@pytest.mark.parametrize("line", OURS, ids=lambda line: line.command)
-def test_every_command_of_ours_has_the_options_that_the_documents_give_it(line):
-    outer = click.Context(main, **main.context_settings)  # a command remembers the help option of its first context
-    _, rest, _ = main.make_parser(outer).parse_args(shlex.split(line.command)[1:])
-    if not rest:
-        return
-    command = main.commands.get(rest[0])
-    assert command is not None, f"{line.where}: there is no `aml-canary {rest[0]}`; there is {', '.join(sorted(main.commands))}"
-    context = click.Context(command, parent=outer)
-    try:
-        options, extra, _ = command.make_parser(context).parse_args(rest[1:])
-        for parameter in command.params:
-            if isinstance(parameter.type, click.Choice) and parameter.name in options:
-                parameter.type.convert(options[parameter.name], parameter, context)
-    except click.UsageError as error:
-        pytest.fail(f"{line.where}: `{line.command}`: {error.format_message()}")
-    assert extra == [], f"{line.where}: `{line.command}` takes no {extra}"
-
-
-@pytest.mark.parametrize("name", sorted(main.commands))
-def test_every_command_of_ours_is_in_the_readme(name):
-    assert name in {shlex.split(line.command)[1] for line in OURS if line.where == "README.md"}
-
-
-def runs_offline(words: list[str]) -> bool:
-    return words[0] == "aml-canary" and (words[1] in ("validate", "schema", "--help", "--version") or "--observed" in words)
-
-
-@pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    """The working folder of somebody who follows the documents; what they are told to write is written here."""
-    for folder in ("configs", "examples"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / ".git").mkdir()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.mark.parametrize("block", transcripts(), ids=lambda block: block[0].command if block else "nothing")
-def test_what_a_transcript_shows_is_what_comes_out(block, checkout):
-    assert block, "a console block holds commands that begin with `$ `"
-    for line in block:
-        words = shlex.split(line.command)
-        if words[0] == "cat":
-            (checkout / words[1]).write_text(line.output + "\n")
-        elif runs_offline(words):
-            # What a terminal of 80 columns or more shows.
-            came = CliRunner().invoke(main, words[1:], prog_name="aml-canary", terminal_width=78).output
-            assert line.output == came.rstrip("\n"), f"{line.where}: `{line.command}` prints:\n{came}"
-
-
-def test_the_readme_runs_what_can_be_run_without_azure():
-    run = {shlex.split(line.command)[1] for line in OURS if line.where == "README.md" and line.output}
-    assert {"--help", "validate", "plan"} <= run
+SETTINGS_PAGE = (ROOT / "docs/settings.md").read_text()
 
 
 def test_every_make_verb_in_the_documents_exists():
@@ -163,23 +45,12 @@ def test_contributing_gives_every_verb_as_the_plain_command_that_make_runs():
         assert other == [], f"make {verb} is something else"
 
 
-def test_the_readmes_manifest_is_the_example():
-    shown = [block for block in fences(README, "yaml") if "deployments:" in block]
-    assert shown == [(ROOT / "examples/manifests/churn.canary.yml").read_text()]
-
-
-@pytest.mark.parametrize("document", DOCS, ids=name_of)
-def test_every_yaml_block_is_yaml(document):
-    for block in fences(document.read_text(), "yaml"):
-        yaml.safe_load(block)
-
-
 def variable(field: str) -> str:
     return f"AML_CANARY_{field.upper()}"
 
 
 def settings_table() -> str:
-    """The settings as the README has them."""
+    """The settings as docs/settings.md has them."""
     rows = ["| variable | default | meaning |", "|-|-|-|"]
     for name, field in Settings.model_fields.items():
         default = field.get_default(call_default_factory=True)
@@ -188,8 +59,8 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
-def test_the_readmes_settings_are_those_of_the_code():
-    shown = README.split("<!-- settings: begin -->\n")[1].split("\n<!-- settings: end -->")[0]
+def test_the_documented_settings_are_those_of_the_code():
+    shown = SETTINGS_PAGE.split("<!-- settings: begin -->\n")[1].split("\n<!-- settings: end -->")[0]
     assert shown == settings_table(), f"between the two comments belongs:\n{settings_table()}"
 
 
@@ -277,21 +148,50 @@ def test_deployments_pools_and_parameters_given_to_prefect_exist():
             assert pool[1] in pools, f"{line.where}: {line.command}"
             seen.add(pool[1])
     assert seen == {"sync/sync", "teardown/teardown", "guard/guard", "rollouts"}
-    for block in (yaml.safe_load(block) for block in fences(README, "yaml") if block.startswith("schedules:")):
-        assert {"repository"} <= block["schedules"][0]["parameters"].keys() <= arguments_of("sync")
+    schedules = [yaml.safe_load(block.text)["schedules"] for block in blocks("yaml") if block.text.startswith("schedules:")]
+    assert schedules
+    for schedule in schedules:
+        assert {"repository"} <= schedule[0]["parameters"].keys() <= arguments_of("sync")
 
 
-def test_the_picture_is_whole_and_says_in_words_what_it_shows():
+def test_each_picture_is_whole_says_in_words_what_it_shows_and_is_shown():
+    shown = {
+        (document.parent / path).resolve()
+        for document in DOCS
+        for path in re.findall(r"!\[[^\]]+\]\(([^)\s]+)\)", without_fences(document.read_text()))
+    }
+    assert set((ROOT / "docs/img").iterdir()) == {path for path in shown if path.is_relative_to(ROOT / "docs/img")}
     for picture in (ROOT / "docs/img").glob("*.svg"):
         root = ElementTree.fromstring(picture.read_text())  # noqa: S314 -- ours
         space = "{http://www.w3.org/2000/svg}"
         assert root.find(f"{space}title") is not None
         assert root.find(f"{space}desc") is not None
         assert "prefers-color-scheme: dark" in picture.read_text()
-        assert f"docs/img/{picture.name}" in README
 
 
 def test_the_lock_names_no_index_and_no_host():
     lock = (ROOT / "requirements.lock").read_text()
     assert "://" not in lock
     assert not re.search(r"^-", lock, re.MULTILINE)
+
+
+def test_the_manifest_reference_is_what_the_model_says():
+    page = manifest_page()
+    assert (ROOT / "docs/manifest.md").read_text() == page, "run `aml-canary schema --format markdown > docs/manifest.md`"
+
+
+def test_every_key_that_a_manifest_may_have_is_in_its_reference():
+    from aml_canary.domain.schema import manifest_json_schema
+
+    schema = manifest_json_schema()
+    keys = [key for node in (schema, *schema["$defs"].values()) for key in node["properties"]]
+    rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]*) \| (.+) \|$", manifest_page().replace("\\|", "/"), re.MULTILINE)
+    assert sorted(row[0] for row in rows) == sorted(keys)
+    assert [row for row in rows if not row[3].strip() or "anything" in row[1]] == [row for row in rows if row[0] == "equals"]
+
+
+def test_the_readme_is_one_page_and_every_document_is_in_the_index():
+    assert len(README.splitlines()) < 160
+    index = (ROOT / "docs/README.md").read_text()
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert {page for page in pages if f"]({page})" not in index} == set()
