@@ -14,7 +14,7 @@ import pytest
 from tests.unit.test_cli import PROGRAM, QUIET, cli
 
 ANSWERS = {
-    "/api/variables/filter": [{"value": {"endpoint": "churn"}}, {"value": None}],
+    "/api/variables/filter": [{"value": {"endpoint": "fraud"}}, {"value": {"endpoint": "churn"}}, {"value": None}],
     "/api/flow_runs/filter": [{"name": "churn@1a2b3c4"}, {"name": "fraud@9f8e7d6"}, {"name": "churn@1a2b3c4"}],
 }
 
@@ -54,8 +54,8 @@ def test_rollouts_and_held_endpoints_are_proposed_by_name(prefect):
     url, logins = prefect
     there = {"PREFECT_API_URL": url, "PREFECT_API_AUTH_STRING": "admin:pw"}
     assert proposed("approve", "c", **there) == ["churn", "churn@1a2b3c4"]
-    assert proposed("watch", "", **there) == ["churn", "churn@1a2b3c4", "fraud@9f8e7d6"]
-    assert proposed("abort", "", **there) == ["churn"]
+    assert proposed("watch", "", **there) == ["churn", "fraud", "churn@1a2b3c4", "fraud@9f8e7d6"]
+    assert proposed("abort", "", **there) == ["churn", "fraud"]
     assert set(logins) == {"Basic YWRtaW46cHc="}
 
 
