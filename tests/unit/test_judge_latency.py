@@ -167,6 +167,20 @@ def test_a_canary_twice_as_slow_is_called_slow(size: tuple[int, int]) -> None:
     assert found >= 16
 
 
+@given(canary=st.floats(0, 1000))
+def test_percentiles_that_are_the_same_request_share_the_risk_once(canary: float) -> None:
+    shares = coarse.shares(canary)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert all(share == 0 or share >= coarse.SHARES[q] for q, share in shares.items())
+    used = [coarse.rank(max(1, round(canary)), q) for q, share in shares.items() if share]
+    assert len(set(used)) == len(used)
+
+
+def test_one_request_has_one_latency_and_hundred_have_four_percentiles() -> None:
+    assert coarse.shares(1.2) == {50: 1.0, 90: 0.0, 95: 0.0, 99: 0.0}
+    assert coarse.shares(100) == pytest.approx(coarse.SHARES)
+
+
 def test_what_nobody_feels_is_not_felt() -> None:
     assert not coarse.felt([(7.0, 5.0)] * 30)
     assert not coarse.felt([(103.0, 100.0)] * 30)
@@ -177,10 +191,11 @@ def test_what_nobody_feels_is_not_felt() -> None:
 
 @settings(deadline=None)
 @given(canary=st.integers(1, 3), stable=st.integers(1, 4), above=st.integers(1, 3))
-def test_the_slowest_being_the_canarys_is_no_likelier_than_said(canary: int, stable: int, above: int) -> None:
+def test_more_of_the_slowest_being_the_canarys_or_half_of_so_many_is_no_likelier_than_said(canary: int, stable: int, above: int) -> None:
     above = min(above, canary)
     orders = list(combinations(range(canary + stable), canary))
-    exact = sum(set(range(canary + stable - above, canary + stable)) <= set(order) for order in orders) / len(orders)
+    own = [next(at for at in range(canary + 1) if canary + stable - 1 - at not in order) for order in orders]
+    exact = sum((one >= above) + (one > above) for one in own) / 2 / len(orders)
     minutes = [Latency(1, {99: 100.0 + 900 * (at < above)}, 0, {}) for at in range(canary)] + [Latency(0, {}, stable, {99: 200.0})]
     found = tops.tops(minutes)
     assert found is not None
