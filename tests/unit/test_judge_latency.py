@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aml_canary.domain.judge import coarse, nearby, ranks, signed, tops
+from aml_canary.domain.judge import coarse, metrics, nearby, ranks, signed, tops
 from aml_canary.domain.judge.coarse import Latency
+from aml_canary.domain.judge.risk import Parts
 
 Draw = Callable[[Random], float]
 Percentile = Callable[[list[float], int], float]
@@ -179,6 +180,23 @@ def test_percentiles_that_are_the_same_request_share_the_risk_once(canary: float
 def test_one_request_has_one_latency_and_hundred_have_four_percentiles() -> None:
     assert coarse.shares(1.2) == {50: 1.0, 90: 0.0, 95: 0.0, 99: 0.0}
     assert coarse.shares(100) == pytest.approx(coarse.SHARES)
+
+
+def test_one_request_a_minute_is_judged_with_all_of_the_risk_of_latency() -> None:
+    ms = dict.fromkeys(coarse.PERCENTS, 100.0)
+    minutes = [Latency(1, dict.fromkeys(ms, 90.0 + 10 * (at % 4)), 9, {50: 95.0, 90: 105.0, 95: 115.0, 99: 115.0}) for at in range(30)]
+    found = metrics.coarsely_against(minutes, minutes, Parts(0.0, 1.0))
+    assert found == {50: pytest.approx(1 / nearby.chance(minutes)), 90: 0.0, 95: 0.0, 99: 0.0}
+
+
+def test_percentiles_that_are_the_same_request_are_one_place() -> None:
+    ms = dict.fromkeys(coarse.PERCENTS, 100.0)
+    assert [list(found) for found in coarse.places([Latency(n, ms, 50, ms) for n in (1, 2, 50, 400)], False)] == [
+        [50],
+        [50, 90],
+        [50, 90, 95, 99],
+        [50, 90, 95, 99],
+    ]
 
 
 def test_what_nobody_feels_is_not_felt() -> None:

@@ -23,7 +23,7 @@ ERRORS, LATENCY, SLOWEST = 7.2, 2.2, 0.6
 # Of the risk of errors that cannot fail anybody, this part is for latency; the rest stays unspent, since not all its tests are exact.
 SPARED = 0.5
 # So many minutes a canary may have to warm up. With fewer than ENOUGH requests a minute that does not stand out, and each minute is needed.
-WARM_UP, ENOUGH = 3, 20
+WARM_UP, ENOUGH = 3, 3
 
 # With all of the traffic, the canary is compared with another time: so many times what was then is still as good.
 HOUR_ERRORS, HOUR_LATENCY = 2.0, 1.25
