@@ -87,6 +87,36 @@ def test_the_last_look_is_what_going_through_all_choices_says(minutes: list[Coun
     assert counts.chance(minutes, 1.0) == pytest.approx(more + just / 2, abs=1e-9)
 
 
+@settings(deadline=None, max_examples=50)
+@given(minutes=st.lists(minute(5), min_size=1, max_size=4))
+def test_of_few_errors_the_later_count_more_and_the_chance_is_what_all_choices_say(minutes: list[Count]) -> None:
+    worth = [counts.FIRST + round(counts.FIRST * at / max(1, len(minutes) - 1)) for at in range(len(minutes))]
+    assert (worth[0], worth[-1]) == (counts.FIRST, counts.FIRST * (2 if len(minutes) > 1 else 1))
+    seen = sum(each * one.canary_errors for each, one in zip(worth, minutes, strict=True))
+    parts = [counts.chances(one.canary, one.stable, one.canary_errors + one.stable_errors, 1.0) for one in minutes]
+    more = just = 0.0
+    for choice in product(*(range(len(part)) for part in parts)):
+        chance = math.prod(part[k] for part, k in zip(parts, choice, strict=True))
+        total = sum(each * k for each, k in zip(worth, choice, strict=True))
+        more += chance * (total > seen)
+        just += chance * (total == seen)
+    assert counts.rising(minutes) == pytest.approx(more + just / 2, abs=1e-9)
+
+
+def test_errors_at_the_end_are_more_than_as_many_at_the_beginning() -> None:
+    well, ill = [Count(6, 0, 54, 1)] * 25, [Count(6, 1, 54, 0)] * 3
+    assert counts.few(well + ill)
+    assert counts.chance(well + ill, 1.0) < counts.chance(ill + well, 1.0) / 2
+
+
+@settings(deadline=None)
+@given(minutes=st.lists(minute(), min_size=1, max_size=8), effect=st.floats(1, 4))
+def test_no_last_look_is_surer_than_the_one_at_errors_that_are_all_the_canarys(minutes: list[Count], effect: float) -> None:
+    assert counts.least(minutes, effect) <= counts.chance(minutes, effect) + 1e-12
+    most = [one._replace(canary_errors=1, stable_errors=0) for one in minutes]
+    assert counts.least(most, 1.0) == pytest.approx(counts.chance(most, 1.0))
+
+
 @settings(deadline=None)
 @given(minutes=st.lists(minute(), min_size=1, max_size=8), data=st.data())
 def test_the_order_of_minutes_is_nothing_to_the_last_look(minutes: list[Count], data: st.DataObject) -> None:
@@ -114,6 +144,13 @@ def test_errors_that_come_alone_are_no_clusters_and_errors_that_come_together_ar
     assert counts.design_effect([together]) > 4
     assert counts.design_effect([]) == pytest.approx(3)
     assert counts.design_effect([], cautious=False) == 1
+
+
+def test_one_number_is_not_enough_to_know_that_many_errors_come_alone() -> None:
+    few, many = [(3000, 14), (3000, 16)], [(3000, 12 + at % 5) for at in range(30)]
+    assert counts.design_effect([few, few]) > 2
+    assert counts.design_effect([many, many]) < 1.5
+    assert counts.design_effect([few, few], cautious=False) == 1
 
 
 def test_an_incident_of_six_minutes_is_no_clustering() -> None:

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aml_canary.domain.judge import outlook, quality
+from aml_canary.domain.judge import metrics, outlook, quality
 from aml_canary.domain.judge.judging import judge
 from aml_canary.domain.judge.minutes import Arm, Minute
+from aml_canary.domain.judge.risk import Parts
 from aml_canary.domain.judge.verdict import Verdict
 from aml_canary.domain.manifest import Judge, Limits
 
@@ -73,6 +74,32 @@ def test_a_slow_canary_fails_and_a_slower_one_at_once() -> None:
     grossly = [(arm(60, 0, dict.fromkeys(QUICK, 1550.0)), arm(540, 3)) for _ in range(4)]
     assert said(bake(*grossly)).word == "fail"
     assert said(bake(*grossly[:1])).word == "inconclusive"  # anybody has a bad minute
+
+
+def test_where_no_errors_could_fail_anybody_latency_may_be_a_little_surer_of_itself() -> None:
+    """A canary with one request a minute is slow in 17 of 30 minutes. With errors about, that is not enough."""
+
+    def pairs(errors: int) -> list[tuple[Arm, Arm]]:
+        slow = [at * 7 % 30 < 17 for at in range(30)]
+        return [(arm(1, 0, dict.fromkeys(QUICK, 100.0 if slow[at] else 20.0)), arm(9, int(at < errors))) for at in range(30)]
+
+    assert said(bake(*pairs(0))).word == "fail"
+    assert said(bake(*pairs(3))).word != "fail"
+
+
+@pytest.mark.parametrize("requests", [4, 40])
+def test_the_last_look_does_not_see_the_warming_up(requests: int) -> None:
+    later = [
+        (arm(requests, 0, {q: 10 * ms * (0.9, 1.3, 1.2)[at % 3] for q, ms in QUICK.items()}), arm(9 * requests, 0, TENFOLD))
+        for at in range(27)
+    ]
+    cold = (arm(requests, 0, {q: 30 * ms for q, ms in QUICK.items()}), arm(9 * requests, 0, TENFOLD))
+    warm = (arm(requests, 0, TENFOLD), arm(9 * requests, 0, TENFOLD))
+    looks = [metrics.latency(pairs, pairs, RULES, Parts(0.0, 1.0)) for pairs in ([cold] * 3 + later, [warm] * 3 + later)]
+    assert looks[0] is not None
+    assert looks[1] is not None
+    assert looks[0].against == looks[1].against
+    assert looks[0].against > 1
 
 
 def test_a_canary_that_was_slow_while_it_warmed_up_is_not_failed() -> None:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aml_canary.domain.judge import coarse, nearby, ranks, signed, tops
+from aml_canary.domain.judge import coarse, metrics, nearby, ranks, signed, tops
 from aml_canary.domain.judge.coarse import Latency
+from aml_canary.domain.judge.risk import Parts
 
 Draw = Callable[[Random], float]
 Percentile = Callable[[list[float], int], float]
@@ -167,6 +168,37 @@ def test_a_canary_twice_as_slow_is_called_slow(size: tuple[int, int]) -> None:
     assert found >= 16
 
 
+@given(canary=st.floats(0, 1000))
+def test_percentiles_that_are_the_same_request_share_the_risk_once(canary: float) -> None:
+    shares = coarse.shares(canary)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert all(share == 0 or share >= coarse.SHARES[q] for q, share in shares.items())
+    used = [coarse.rank(max(1, round(canary)), q) for q, share in shares.items() if share]
+    assert len(set(used)) == len(used)
+
+
+def test_one_request_has_one_latency_and_hundred_have_four_percentiles() -> None:
+    assert coarse.shares(1.2) == {50: 1.0, 90: 0.0, 95: 0.0, 99: 0.0}
+    assert coarse.shares(100) == pytest.approx(coarse.SHARES)
+
+
+def test_one_request_a_minute_is_judged_with_all_of_the_risk_of_latency() -> None:
+    ms = dict.fromkeys(coarse.PERCENTS, 100.0)
+    minutes = [Latency(1, dict.fromkeys(ms, 90.0 + 10 * (at % 4)), 9, {50: 95.0, 90: 105.0, 95: 115.0, 99: 115.0}) for at in range(30)]
+    found = metrics.coarsely_against(minutes, minutes, Parts(0.0, 1.0))
+    assert found == {50: pytest.approx(1 / nearby.chance(minutes)), 90: 0.0, 95: 0.0, 99: 0.0}
+
+
+def test_percentiles_that_are_the_same_request_are_one_place() -> None:
+    ms = dict.fromkeys(coarse.PERCENTS, 100.0)
+    assert [list(found) for found in coarse.places([Latency(n, ms, 50, ms) for n in (1, 2, 50, 400)], False)] == [
+        [50],
+        [50, 90],
+        [50, 90, 95, 99],
+        [50, 90, 95, 99],
+    ]
+
+
 def test_what_nobody_feels_is_not_felt() -> None:
     assert not coarse.felt([(7.0, 5.0)] * 30)
     assert not coarse.felt([(103.0, 100.0)] * 30)
@@ -177,10 +209,11 @@ def test_what_nobody_feels_is_not_felt() -> None:
 
 @settings(deadline=None)
 @given(canary=st.integers(1, 3), stable=st.integers(1, 4), above=st.integers(1, 3))
-def test_the_slowest_being_the_canarys_is_no_likelier_than_said(canary: int, stable: int, above: int) -> None:
+def test_more_of_the_slowest_being_the_canarys_or_half_of_so_many_is_no_likelier_than_said(canary: int, stable: int, above: int) -> None:
     above = min(above, canary)
     orders = list(combinations(range(canary + stable), canary))
-    exact = sum(set(range(canary + stable - above, canary + stable)) <= set(order) for order in orders) / len(orders)
+    own = [next(at for at in range(canary + 1) if canary + stable - 1 - at not in order) for order in orders]
+    exact = sum((one >= above) + (one > above) for one in own) / 2 / len(orders)
     minutes = [Latency(1, {99: 100.0 + 900 * (at < above)}, 0, {}) for at in range(canary)] + [Latency(0, {}, stable, {99: 200.0})]
     found = tops.tops(minutes)
     assert found is not None

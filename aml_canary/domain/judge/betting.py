@@ -29,12 +29,15 @@ def winnings(minutes: Sequence[Sequence[float]], power: float = 1.0, *, late: fl
     for number, logs in enumerate(minutes):
         stake = late / (number * (number + 1)) if number else 1 - late
         for bet, log in enumerate(logs):
-            grown = (made[bet] + stake) * math.exp(log * power if log * power < 700 else 700)
+            grown = made[bet] + stake
+            if log:
+                grown *= math.exp(log * power if log * power < 700 else 700)
             made[bet] = grown if grown < 1e100 else 1e100
     return min(sum(made) / len(made) + late / len(minutes), MOST)
 
 
-def bet(won: bool, chance: float, parts: Sequence[float]) -> tuple[float, ...]:
+@lru_cache(maxsize=8192)
+def bet(won: bool, chance: float, parts: tuple[float, ...]) -> tuple[float, ...]:
     """Logarithms of the factors of bets that each put a part (0 to below 1) of the money on something whose chance is at most `chance`."""
     return tuple(math.log1p(part * (1 / chance - 1)) if won else math.log1p(-part) for part in parts)
 

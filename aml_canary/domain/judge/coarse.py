@@ -15,7 +15,7 @@ from typing import NamedTuple
 from aml_canary.domain.judge.betting import chance_of_sum, normal_tail, winnings
 
 PERCENTS = (50, 90, 95, 99)
-# How the canary's percentiles share the risk of a false alarm.
+# How the canary's percentiles share the risk of a false alarm, where all of them are different requests.
 SHARES = {50: 0.64, 90: 0.12, 95: 0.12, 99: 0.12}
 # A difference that nobody feels is none, however sure it is.
 TOLERATED_MS, TOLERATED, MOST_TIMES = 5.0, 1.05, math.log(3)
@@ -88,6 +88,14 @@ def likely(canary: int, percent: int, stable: int, of: int, wide: bool, most: bo
     return max(near, linear) if most else min(near, linear)
 
 
+def shares(canary: float) -> dict[int, float]:
+    """How the percentiles share the risk where the canary usually has so many requests a minute: those that are the same request, once."""
+    requests = max(1, round(canary))
+    ranks = [rank(requests, q) for q in PERCENTS]
+    alone = {q: SHARES[q] for at, q in enumerate(PERCENTS) if ranks[at] not in ranks[:at]}
+    return {q: alone.get(q, 0.0) / sum(alone.values()) for q in PERCENTS}
+
+
 def rank(requests: int, percent: int) -> int:
     """Which of so many requests, the fastest first, is the percentile: the nearest rank."""
     return max(1, -(-requests * percent // 100))
@@ -113,6 +121,13 @@ class Place(NamedTuple):
     chances: tuple[float, ...]
 
 
+class Placed(NamedTuple):
+    """A place, and its factors."""
+
+    place: Place
+    factors: tuple[float, ...]
+
+
 @lru_cache(maxsize=8192)
 def scores(canary: int, percent: int, stable: int, of: tuple[int, ...], wide: bool) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """The score of being above none, one, ... of stable's percentiles `of`; and how likely each score from 0 on is, at most.
@@ -133,31 +148,31 @@ def scores(canary: int, percent: int, stable: int, of: tuple[int, ...], wide: bo
     return points, tuple(chances)
 
 
-def places(minutes: Sequence[Latency], percent: int, wide: bool) -> list[Place]:
-    """Of each minute that says something about this percentile of the canary."""
-    found = []
-    for minute in minutes:
-        if not (minute.canary and minute.stable and percent in minute.canary_ms):
-            continue
-        lower = max((one for one in PERCENTS if one < percent and one in minute.canary_ms), default=0)
-        if lower and rank(minute.canary, lower) == rank(minute.canary, percent):
-            continue  # the same request
-        found.append(
-            _place(minute.canary, minute.canary_ms[percent], minute.stable, tuple(sorted(minute.stable_ms.items())), percent, wide)
-        )
-    return [one for one in found if one is not None]
+def places(minutes: Sequence[Latency], wide: bool) -> list[Mapping[int, Placed]]:
+    """Of each minute, the canary's percentiles that say something."""
+    return [
+        _placed(one.canary, tuple(one.canary_ms.items()), one.stable, tuple(one.stable_ms.items()), wide)
+        for one in minutes
+        if one.canary and one.stable
+    ]
 
 
 @lru_cache(maxsize=16384)
-def _place(canary: int, ms: float, stable: int, stable_ms: tuple[tuple[int, float], ...], percent: int, wide: bool) -> Place | None:
-    of = tuple(one for one, _ in stable_ms if one in LEAST)
-    if not of:
-        return None
-    points, chances = scores(canary, percent, stable, of, wide)
-    above = 0
-    for one, edge in stable_ms:
-        above += one in LEAST and ms > edge
-    return Place(points[above], chances)
+def _placed(
+    canary: int, canary_ms: tuple[tuple[int, float], ...], stable: int, stable_ms: tuple[tuple[int, float], ...], wide: bool
+) -> Mapping[int, Placed]:
+    edges = sorted((percent, ms) for percent, ms in stable_ms if percent in LEAST)
+    of = tuple(percent for percent, _ in edges)
+    found: dict[int, Placed] = {}
+    ranks = set()
+    for percent, own in sorted(canary_ms) if of else ():
+        # The same request says nothing more.
+        if percent in LEAST and rank(canary, percent) not in ranks:
+            ranks.add(rank(canary, percent))
+            points, chances = scores(canary, percent, stable, of, wide)
+            place = Place(points[sum(own > ms for _, ms in edges)], chances)
+            found[percent] = Placed(place, factors(place))
+    return found
 
 
 @lru_cache(maxsize=65536)
@@ -190,12 +205,12 @@ def is_wide(minutes: Sequence[Latency]) -> bool:
 
 def evidence(minutes: Sequence[Latency]) -> dict[int, float]:
     """For the canary being slower, by percentile; a healthy one exceeds the mean, weighted by SHARES, with probability 1/mean, ever."""
-    wide = is_wide(minutes)
-    return {percent: winnings([factors(place) for place in places(minutes, percent, wide)]) for percent in PERCENTS}
+    found = places(minutes, is_wide(minutes))
+    return {percent: winnings([one[percent].factors for one in found if percent in one]) for percent in PERCENTS}
 
 
 def chance(minutes: Sequence[Latency]) -> dict[int, float]:
     """The p-values of all these minutes together, by percentile, looked at once, at a time that was known beforehand."""
-    wide = is_wide(minutes)
-    found = {percent: places(minutes, percent, wide) for percent in PERCENTS}
+    by_minute = places(minutes, is_wide(minutes))
+    found = {percent: [one[percent].place for one in by_minute if percent in one] for percent in PERCENTS}
     return {percent: chance_of_sum([one.chances for one in some], sum(one.score for one in some)) for percent, some in found.items()}

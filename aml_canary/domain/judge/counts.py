@@ -15,10 +15,15 @@ from aml_canary.domain.judge.betting import MOST, chance_of_sum, normal_tail, te
 # Odds ratios that are bet on. A canary with TOLERATED times stable's errors is as good as stable, however sure that is: nobody would see it.
 ODDS = (1.5, 2.0, 4.0, 10.0, 40.0)
 TOLERATED = 1.1
-# What is believed of clustering before anything is seen: how much more errors vary than single ones would, and what that belief weighs.
-USUAL, WEIGHT = 3.0, 0.5
+# What is believed of clustering before anything is seen: how much more errors vary than single ones would, and what that belief weighs,
+# in errors that came alone and in minutes where they did not: many errors in one minute tell no more of clusters than one number can.
+USUAL, WEIGHT, MINUTES = 3.0, 0.5, 8
+# However far apart two minutes are, they are no more than this: an incident began or ended.
+MOST_APART = 20.0
 # Where the canary has fewer errors to expect in a minute than this, only whether there were any is looked at.
 FEW, POOL = 0.2, 60
+# What an error of the first minute is worth in the last look; whole, and so small that sums may be gone through.
+FIRST = 8
 
 
 class Count(NamedTuple):
@@ -105,8 +110,30 @@ def evidence(counts: Sequence[Count], effect: float) -> float:
 def chance(counts: Sequence[Count], effect: float) -> float:
     """The p-value of all these minutes together, looked at once, at a time that was known beforehand."""
     if few(counts):
-        return _chance(pooled([single(count) for count in counts]), 1.0)
+        return rising(pooled([single(count) for count in counts]))
     return _chance([capped(count) for count in counts], effect)
+
+
+def rising(counts: Sequence[Count]) -> float:
+    """The p-value of few errors, where those of the last minute count twice as much as those of the first.
+
+    A fault that begins late or grows is in the later minutes. And errors that are not all worth the same seldom come to the same sum, so
+    that the exact test, which has to be on the safe side of every step between its sums, loses little by it.
+    """
+    last = max(1, len(counts) - 1)
+    sums, seen = {0: 1.0}, 0
+    for at, count in enumerate(counts):
+        if not (count.canary and count.stable):
+            continue
+        worth = FIRST + round(FIRST * at / last)
+        seen += worth * count.canary_errors
+        longer: dict[int, float] = {}
+        for k, part in enumerate(chances(count.canary, count.stable, count.canary_errors + count.stable_errors, 1.0)):
+            for before, chance in sums.items():
+                if chance * part > 1e-18:
+                    longer[before + worth * k] = longer.get(before + worth * k, 0.0) + chance * part
+        sums = longer
+    return max(sum(chance for one, chance in sums.items() if one > seen) + sums.get(seen, 0.0) / 2, 1 / MOST)
 
 
 def burst(counts: Sequence[Count], effect: float) -> float:
@@ -114,10 +141,23 @@ def burst(counts: Sequence[Count], effect: float) -> float:
     return _chance([capped(count) for count in counts], effect)
 
 
+def least(counts: Sequence[Count], effect: float) -> float:
+    """The p-value of the last look if all of these errors, of both, had been the canary's: it cannot be less, whoever they are of."""
+    if few(counts):
+        counts, effect = pooled([single(count) for count in counts]), 1.0
+    all_ = math.prod(chances(one.canary, one.stable, one.canary_errors + one.stable_errors, 1.0)[-1] for one in asked(counts))
+    return max(tempered(all_ / 2, effect), 1 / MOST)
+
+
+def asked(counts: Sequence[Count]) -> list[Count]:
+    """The minutes that say something about whose the errors are."""
+    return [count for count in counts if count.canary and count.stable and count.canary_errors + count.stable_errors]
+
+
 def _chance(counts: Sequence[Count], effect: float) -> float:
-    asked = [count for count in counts if count.canary and count.stable and count.canary_errors + count.stable_errors]
-    parts = [chances(count.canary, count.stable, count.canary_errors + count.stable_errors, 1.0) for count in asked]
-    seen = sum(count.canary_errors for count in asked)
+    known = asked(counts)
+    parts = [chances(count.canary, count.stable, count.canary_errors + count.stable_errors, 1.0) for count in known]
+    seen = sum(count.canary_errors for count in known)
     means = [sum(k * part for k, part in enumerate(one)) for one in parts]
     spread = sum(sum((k - mean) ** 2 * part for k, part in enumerate(one)) for one, mean in zip(parts, means, strict=True))
     # Half of the chance of exactly this (mid-p): of few errors, the whole of it makes the test far stricter than it says.
@@ -133,14 +173,22 @@ def design_effect(arms: Sequence[Sequence[tuple[int, int]]], *, cautious: bool =
     `arms` are (requests, errors) by minute, one series for each deployment or step. Only neighbouring minutes are compared, so that a slow
     change is no clustering. `cautious` starts from the belief that there is some, until errors were seen that came alone.
     """
-    seen, expected = (USUAL * WEIGHT, WEIGHT) if cautious else (0.0, 0.0)
+    return design_effects(arms)[not cautious]
+
+
+def design_effects(arms: Sequence[Sequence[tuple[int, int]]]) -> tuple[float, float]:
+    """The cautious design effect, and the plain one."""
+    seen = expected = company = 0.0
     for series in arms:
-        asked = [(requests, errors) for requests, errors in series if requests]
-        for (n, x), (m, y) in pairwise(asked):
+        for (n, x), (m, y) in pairwise([one for one in series if one[0]]):
             if x + y:
                 share = (x + y) / (n + m)
                 plain = share * (1 - share) * (1 / n + 1 / m)
                 ratio = (x / n - y / m) ** 2 / plain if plain else 1.0
-                seen += min(ratio, 15.0) * (x + y)
+                seen += min(ratio, MOST_APART) * (x + y)
                 expected += x + y
-    return max(1.0, seen / expected) if expected else 1.0
+                company += x * (x - 1) + y * (y - 1)
+    if not expected:
+        return USUAL, 1.0
+    belief = WEIGHT + MINUTES * company / expected
+    return max(1.0, (seen + USUAL * belief) / (expected + belief)), max(1.0, seen / expected)

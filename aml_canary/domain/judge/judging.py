@@ -7,11 +7,10 @@ minute. So the sum over a whole bake is what `confidence` promises, however ofte
 import math
 from collections.abc import Callable, Sequence
 
-from aml_canary.domain.judge import catastrophe, metrics, outlook, safety, split
-from aml_canary.domain.judge.counts import Count, design_effect
+from aml_canary.domain.judge import catastrophe, metrics, outlook, risk, safety, split
+from aml_canary.domain.judge.counts import Count, design_effects
 from aml_canary.domain.judge.metrics import Pair, Said
 from aml_canary.domain.judge.minutes import Arm, Minute
-from aml_canary.domain.judge.risk import risk
 from aml_canary.domain.judge.verdict import Finding, Verdict, Word
 from aml_canary.domain.manifest import Judge
 
@@ -48,7 +47,7 @@ class _Bake:
     def __init__(self, ordered: Sequence[Minute], pairs: Sequence[Pair], past: Sequence[Arm], rules: Judge, share: float) -> None:
         self.minutes, self.pairs, self.past, self.rules, self.share = len(ordered), pairs, past, rules, share
         self.gaps = len(ordered) - len(pairs)
-        self.risk = risk(rules)
+        self.risk = risk.risk(rules)
         self.age = ordered[-1].at - ordered[0].at + 1
         # The minutes of the last look; None before its time.
         self.whole: list[Pair] | None = None
@@ -57,7 +56,7 @@ class _Bake:
             self.whole = [(one.canary, one.stable) for one in early if one.canary is not None and one.stable is not None]
         self.counts = _counts(pairs)
         arms = [[(one.requests, one.errors) for one in arm] for arm in ([own for own, _ in pairs], [other for _, other in pairs], past)]
-        self.effect, self.plain = design_effect(arms), design_effect(arms, cautious=False)
+        self.effect, self.plain = design_effects(arms)
         self.canary = sum(own.requests for own, _ in pairs)
         self.stable = sum(other.requests for _, other in pairs)
 
@@ -118,13 +117,14 @@ class _Bake:
         arms = [own for own, _ in self.pairs]
         if self.share >= 1:
             return metrics.alone(arms, self.past, self.rules, self.effect, self.plain) + metrics.absolute(arms, self.rules, self.effect)
-        early = self.risk.early
+        parts = risk.parts(self.canary / len(self.pairs) * self.rules.longest_minutes)
         whole = _counts(self.whole) if self.whole is not None else None
-        said = [metrics.errors(self.counts, whole, self.rules, self.effect, self.plain, early)]
-        slow = metrics.latency(self.pairs, self.whole, self.rules, early)
-        slowest = metrics.slowest(self.pairs, self.whole, early)
+        said = [metrics.errors(self.counts, whole, self.rules, self.effect, self.plain, parts)]
+        rest = metrics.spared(whole, self.effect, parts, self.risk.fail) if parts is risk.FEW else parts
+        slow = metrics.latency(self.pairs, self.whole, self.rules, rest)
+        slowest = metrics.slowest(self.pairs, self.whole, parts)
         later = None if self.whole is None else [(own.quality, other.quality) for own, other in self.whole]
-        good = metrics.answers([(own.quality, other.quality) for own, other in self.pairs], later, early)
+        good = metrics.answers([(own.quality, other.quality) for own, other in self.pairs], later, parts)
         return [*said, *(one for one in (slow, slowest, good) if one), *metrics.absolute(arms, self.rules, self.effect)]
 
     def _finding(self, said: Said, scale: float) -> Finding:

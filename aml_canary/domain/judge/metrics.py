@@ -12,13 +12,18 @@ from aml_canary.domain.judge.betting import MOST
 from aml_canary.domain.judge.coarse import Latency
 from aml_canary.domain.judge.counts import Count
 from aml_canary.domain.judge.minutes import Arm
+from aml_canary.domain.judge.risk import Parts
 from aml_canary.domain.manifest import Judge
 
 Pair = tuple[Arm, Arm]  # canary and stable
 Minutes = TypeVar("Minutes")
 
+# What they weigh, when the risk of a false alarm is shared out.
+ERRORS, LATENCY, SLOWEST = 7.2, 2.2, 0.6
+# Of the risk of errors that cannot fail anybody, this part is for latency; the rest stays unspent, since not all its tests are exact.
+SPARED = 0.5
 # So many minutes a canary may have to warm up. With fewer than ENOUGH requests a minute that does not stand out, and each minute is needed.
-WARM_UP, ENOUGH = 3, 20
+WARM_UP, ENOUGH = 3, 3
 
 # With all of the traffic, the canary is compared with another time: so many times what was then is still as good.
 HOUR_ERRORS, HOUR_LATENCY = 2.0, 1.25
@@ -42,23 +47,23 @@ class Said(NamedTuple):
     suspicion: float = 1.0
 
 
-def joined(early: float, evidence: float, chance: float | None) -> float:
+def joined(parts: Parts, evidence: float, chance: float | None) -> float:
     """One number from the looks at every minute and, when its time has come, the last look: exceeded by chance once in so many."""
-    return min(MOST, max(early * evidence, (1 - early) / chance if chance else 0.0))
+    return min(MOST, max(parts.early * evidence, parts.last / chance if chance else 0.0))
 
 
-def errors(found: Sequence[Count], whole: Sequence[Count] | None, rules: Judge, effect: float, plain: float, early: float) -> Said:
+def errors(found: Sequence[Count], whole: Sequence[Count] | None, rules: Judge, effect: float, plain: float, parts: Parts) -> Said:
     """Errors. `whole`: the minutes up to the last look, if its time has come. `effect`, `plain`: design effects to fail and to pass."""
     n, x = sum(one.canary for one in found), sum(one.canary_errors for one in found)
     m, y = sum(one.stable for one in found), sum(one.stable_errors for one in found)
     chance = counts.chance(whole, effect) if whole is not None else None
     evidence = counts.evidence(found, effect)
-    against, more = joined(early, evidence, chance), x * m > counts.TOLERATED * y * n
+    against, more = joined(parts, evidence, chance), x * m > counts.TOLERATED * y * n
     limit = safety.too_many(y, m, rules.tolerated_error_percent)
     times = ratio(x, n, y, m, effect)
     return Said(
         "errors",
-        7,
+        ERRORS,
         percent(y, m),
         percent(x, n),
         times or "no errors in either",
@@ -95,7 +100,18 @@ def percent(errors: float, requests: float) -> str:
     return f"{short(100 * errors / requests)} %" if requests else "none asked"
 
 
-def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, early: float) -> Said | None:
+def spared(whole: Sequence[Count] | None, effect: float, parts: Parts, most: float) -> Parts:
+    """The parts for latency: with some of errors at the last look, where there were so few errors that they could not have failed anybody.
+
+    How many there were in all says nothing about whose they are, so a test that could not be sure, whoever they are of, needs no risk
+    (Tarone 1990). `most` is the whole risk of a false alarm.
+    """
+    if whole is None or counts.least(whole, effect) <= most * parts.last:
+        return parts
+    return parts._replace(last=parts.last * (1 + SPARED * ERRORS / LATENCY))
+
+
+def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, parts: Parts) -> Said | None:
     """Latency: by single requests where both arms have them, else by percentiles. None where no minute has either.
 
     The first minutes count in what is looked at every minute, but neither in the last look nor in whether it is felt: a canary may warm up.
@@ -106,12 +122,12 @@ def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, e
         values = [(canary.durations, stable.durations) for canary, stable in found]
         later = None if whole is None else [(one.durations, other.durations) for one, other in whole]
         seen = [Latency(len(own), placed(own), len(others), placed(others)) for own, others in values if own and others]
-        by = {50: single(values, later, early)}
+        by = {50: single(values, later, parts)}
     else:
         seen = [both for both in map(coarsely, found) if both.canary and both.stable and both.canary_ms and both.stable_ms]
         if not seen:
             return None
-        by = coarsely_against(seen, [coarsely(pair) for pair in whole] if whole is not None else None, early)
+        by = coarsely_against(seen, [coarsely(pair) for pair in whole] if whole is not None else None, parts)
     felt = {q: coarse.felt(shown(warm(seen), q)) for q in coarse.PERCENTS}
     most = max((by[q] for q in by if felt[q]), default=0.0)
     # The lowest percentile that is sure enough says most.
@@ -122,7 +138,7 @@ def latency(found: Sequence[Pair], whole: Sequence[Pair] | None, rules: Judge, e
     canary, stable, text = middle([own for own, _ in pairs]), middle([other for _, other in pairs]), times_of(pairs)
     return Said(
         "latency",
-        2.7,
+        LATENCY,
         f"p{worst} {short(stable, 3)} ms",
         f"p{worst} {short(canary, 3)} ms",
         text,
@@ -137,7 +153,7 @@ def warm(minutes: Sequence[Minutes]) -> Sequence[Minutes]:
     return minutes[WARM_UP:] if len(minutes) > WARM_UP else minutes
 
 
-def slowest(found: Sequence[Pair], whole: Sequence[Pair] | None, early: float) -> Said | None:
+def slowest(found: Sequence[Pair], whole: Sequence[Pair] | None, parts: Parts) -> Said | None:
     """The slowest requests, where percentiles tell them; judged at the last look only."""
     top = tops.tops([coarsely(pair) for pair in warm(whole or found)])
     if top is None or any(own.durations for own, _ in found):
@@ -145,12 +161,12 @@ def slowest(found: Sequence[Pair], whole: Sequence[Pair] | None, early: float) -
     seen = f"{short(top.canary, 3)} ms against {short(top.stable, 3)} ms"
     return Said(
         "slowest requests",
-        0.3,
+        SLOWEST,
         f"{short(top.stable, 3)} ms",
         f"{short(top.canary, 3)} ms",
         f"{top.minutes} minutes of canary above all of stable's",
         f"canary has requests slower than all of stable's in {top.minutes} minutes ({seen}",
-        min(MOST, (1 - early) / max(top.chance, 1 / MOST)) if whole is not None else 0.0,
+        min(MOST, parts.last / max(top.chance, 1 / MOST)) if whole is not None else 0.0,
         None,
     )
 
@@ -160,7 +176,7 @@ def shown(minutes: Sequence[Latency], q: int) -> list[tuple[float, float]]:
     return [(one.canary_ms[q], one.stable_ms[q]) for one in minutes if q in one.canary_ms and q in one.stable_ms]
 
 
-def coarsely_against(found: Sequence[Latency], whole: Sequence[Latency] | None, early: float) -> dict[int, float]:
+def coarsely_against(found: Sequence[Latency], whole: Sequence[Latency] | None, parts: Parts) -> dict[int, float]:
     """Evidence for being slower, by percentile; the sum of their inverses is a healthy canary's risk."""
     evidence = coarse.evidence(found)
     chances: dict[int, float] = {}
@@ -170,7 +186,8 @@ def coarsely_against(found: Sequence[Latency], whole: Sequence[Latency] | None, 
             chances[50] = nearby.chance(whole)
         elif not coarse.is_wide(whole):
             chances[50] = signed.chance(signed.differences(whole))
-    return {q: joined(early, evidence[q], chances.get(q)) * coarse.SHARES[q] for q in coarse.PERCENTS}
+    shares = coarse.shares(coarse.usual(found))
+    return {q: joined(parts, evidence[q], chances.get(q)) * shares[q] for q in coarse.PERCENTS}
 
 
 def coarsely(pair: Pair) -> Latency:
@@ -201,14 +218,14 @@ def middle(values: Sequence[float]) -> float:
 
 
 def single(
-    found: Sequence[tuple[ranks.Values, ranks.Values]], whole: Sequence[tuple[ranks.Values, ranks.Values]] | None, early: float
+    found: Sequence[tuple[ranks.Values, ranks.Values]], whole: Sequence[tuple[ranks.Values, ranks.Values]] | None, parts: Parts
 ) -> float:
     """Evidence for single values of the canary being higher, of (canary, stable) by minute."""
-    return joined(early, ranks.evidence(found), ranks.chance(whole) if whole is not None else None)
+    return joined(parts, ranks.evidence(found), ranks.chance(whole) if whole is not None else None)
 
 
 def answers(
-    found: Sequence[tuple[ranks.Values, ranks.Values]], whole: Sequence[tuple[ranks.Values, ranks.Values]] | None, early: float
+    found: Sequence[tuple[ranks.Values, ranks.Values]], whole: Sequence[tuple[ranks.Values, ranks.Values]] | None, parts: Parts
 ) -> Said | None:
     """Quality, of (canary, stable) by minute; higher is better. None where there is none."""
     seen = [pair for pair in found if pair[0] and pair[1]]
@@ -227,7 +244,7 @@ def answers(
         f"{mean:.3g}",
         f"{mean - other:+.2g}",
         f"canary's answers are worse than stable's (quality {mean:.3g} against {other:.3g}, over {len(canary)} answers",
-        single(turned(seen), turned(whole) if whole is not None else None, early),
+        single(turned(seen), turned(whole) if whole is not None else None, parts),
         quality.safety(seen),
     )
 

@@ -5,6 +5,7 @@ Counted over whole minutes, so that what reaches the judge late, or twice, chang
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,11 @@ class Arm:
     durations: tuple[float, ...] = ()
     quality: tuple[float, ...] = ()
 
-    @property
+    @cached_property
     def requests(self) -> int:
         return sum(self.answers.values())
 
-    @property
+    @cached_property
     def errors(self) -> int:
         """Answers that are the deployment's fault: 5xx, Azure's 424 (the model failed), and timeouts (408, 499).
 

@@ -20,8 +20,6 @@ def evidence(minutes: Sequence[tuple[int, int]], share: float) -> float:
     sides = [(high, min(0.995, high * more)) for more in MORE if high < 0.99] + [(low, low * less) for less in LESS if low > 0]
     if not sides:
         return 1.0
-    logs = []
-    for requests, own in minutes:
-        rest = requests - own
-        logs.append(tuple(own * math.log(odd / edge) + rest * math.log((1 - odd) / (1 - edge)) for edge, odd in sides))
+    each = [(math.log(odd / edge), math.log((1 - odd) / (1 - edge))) for edge, odd in sides]
+    logs = [[own * one + (requests - own) * other for one, other in each] for requests, own in minutes]
     return winnings(logs, 1 / design_effect([minutes]))

@@ -34,4 +34,5 @@ def tops(minutes: Sequence[Latency]) -> Tops | None:
     edge = max(max(others) * TOLERATED, max(others) + TOLERATED_MS)
     share = sum(one.canary for one in minutes) / sum(one.canary + one.stable for one in minutes)
     above = sum(ms > edge for ms in own)
-    return Tops(max(own), max(others), above, share**above)
+    # Half of the chance of exactly so many (mid-p), as with errors.
+    return Tops(max(own), max(others), above, share**above * (1 + share) / 2 if above else 1.0)
