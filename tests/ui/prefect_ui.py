@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 Version = Literal["v1", "v2"]
 # A patient person: Prefect on a busy machine takes its time. What is there already is not waited for.
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -28,17 +28,17 @@ class PrefectUi:
 
     def open_run(self, run: str, name: str) -> None:
         """Open the page of a flow run, and see that it has the run's name."""
-        self.page.goto(f"{self._address}/runs/flow-run/{run}")
+        self.page.goto(f"{self._address}/runs/flow-run/{run}", wait_until="domcontentloaded")
         expect(self.page.get_by_text(name).first).to_be_visible()
 
     def open_artifacts(self, key: str) -> None:
         """Open the history of all artifacts with a key."""
-        self.page.goto(f"{self._address}/artifacts/key/{key}")
+        self.page.goto(f"{self._address}/artifacts/key/{key}", wait_until="domcontentloaded")
         expect(self.page.get_by_text(key).first).to_be_visible()
 
     def open_artifact(self, artifact: str, heading: str) -> None:
         """Open one artifact, and see that it has the heading."""
-        self.page.goto(f"{self._address}/artifacts/artifact/{artifact}")
+        self.page.goto(f"{self._address}/artifacts/artifact/{artifact}", wait_until="domcontentloaded")
         expect(self.page.get_by_role("heading", name=heading).first).to_be_visible()
 
     def open_form(self) -> Locator:
