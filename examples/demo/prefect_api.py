@@ -17,6 +17,8 @@ class PrefectApi:
         self._session = requests.Session()
         # A bundle for another server's certificate is no business of a loopback address without one.
         self._session.trust_env = False
+        # A connection that is kept may be closed by the server, busy or idle, at the moment of the next call.
+        self._session.headers["Connection"] = "close"
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """One call; the JSON that came back, or None. Raises requests.HTTPError.
