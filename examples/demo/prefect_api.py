@@ -75,7 +75,7 @@ class PrefectApi:
                 return found
             if time.monotonic() > deadline:
                 raise TimeoutError(f"Run {found.get('name')} is {state.get('name')} after {seconds:.0f} s, not one of {', '.join(states)}.")
-            time.sleep(0.1)
+            time.sleep(0.25)
 
     def answer(self, run: str, decision: str, approver: str = "demo", comment: str | None = None) -> dict[str, Any]:
         """Answer the form of a suspended run, as the Resume button does. The server's reply, whose `status` is ACCEPT or REJECT."""
@@ -94,7 +94,7 @@ class PrefectApi:
             except requests.HTTPError as error:
                 if error.response.status_code != 404 or time.monotonic() > deadline:
                     raise
-                time.sleep(0.1)
+                time.sleep(0.25)
 
     def gate(self, run: str) -> str:
         """The gate that a suspended run waits at, such as flight-green-10."""
