@@ -24,6 +24,8 @@ LONG = 900.0
 
 
 _ONE_UPLOAD = threading.Lock()
+# Prefect on SQLite has enough to do with this.
+_TWO_BEGIN = threading.Semaphore(2)
 
 
 class Canary(World):
@@ -42,7 +44,18 @@ class Canary(World):
             self.blue_is_live(blue)
         rollout = f"  judge: {judge}\n  approvals: {{before: {gates}}}\n  retire: {{keep_for_minutes: 1}}\n"
         text = edit(manifest(self.endpoint, {"green": 100}, {"green": green}, steps="[30]", rollout=rollout))
-        return self.start(self.repository.push({path_of(self.endpoint): self.written(text)}, "green"))
+        with _TWO_BEGIN:
+            run = self.start(self.repository.push({path_of(self.endpoint): self.written(text)}, "green"))
+            wait_until(lambda: self.has_begun(run), f"{self.endpoint}: the rollout has begun", LONG, every=1)
+        return run
+
+    def has_begun(self, run: str) -> bool:
+        """Whether its process is at work; where a busy Prefect had it not started, it is started again, as a person would."""
+        state = self.prefect.run(run)["state"]
+        if state["type"] == "CRASHED":
+            assert "Failed to submit flow run" in state["message"], state
+            self.prefect.retry(run, force=True)
+        return state["type"] not in ("SCHEDULED", "PENDING", "CRASHED")
 
     def written(self, text: str) -> str:
         """One process for each deployment, because there are many endpoints here; broken models fail as the story wants it."""

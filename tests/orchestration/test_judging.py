@@ -116,7 +116,9 @@ def incident(world: Canary) -> str:
     """Both fail alike, so green is not the reason."""
     world.every = 4
     run = world.release(
-        "v2-broken", "{least_minutes: 3, longest_minutes: 15, on_inconclusive: hold, tolerated_slowdown: 3}", blue="v2-broken"
+        "v2-broken",
+        "{least_minutes: 3, longest_minutes: 15, on_inconclusive: hold, tolerated_slowdown: 3, tolerated_error_percent: 15}",
+        blue="v2-broken",
     )
     with world.users() as users:
         world.until_traffic(blue=70, green=30)

@@ -51,7 +51,7 @@ def newest(world: World, key: str) -> dict[str, Any]:
     return found
 
 
-def test_a_form_is_read_and_approved_in_one_ui_and_rejected_in_the_other(world: World, desk: Desk) -> None:
+def test_a_form_is_read_approved_and_rejected_in_either_ui(world: World, desk: Desk) -> None:
     world.endpoint = "churn"  # as the documents have it, which show these pictures
     world.blue_is_live()
     run = world.start_green()
@@ -93,6 +93,12 @@ def test_a_form_is_read_and_approved_in_one_ui_and_rejected_in_the_other(world: 
         desk[version].picture("report")
         desk[version].open_artifacts(f"timeline-{world.endpoint}")
         desk[version].picture("timeline-history")
+
+    world.prefect.retry(run, force=False)
+    asked(world, run, "flight-green-10")
+    desk["v1"].open_run(run, name)
+    desk["v1"].answer(desk["v1"].open_form(), "reject", "Ada", "nor is it now")
+    assert "Ada rejected flight-green-10: nor is it now." in world.end_of(run)["state"]["message"]
 
 
 def test_a_stage_that_failed_is_retried_in_either_ui_and_the_rollout_approved_to_its_end(world: World, desk: Desk) -> None:
