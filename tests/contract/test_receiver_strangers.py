@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 
 from aml_canary.errors import Transient
 from aml_canary.githosts import HOSTS
-from aml_canary.githosts.delivery import PullRequest, Push
+from aml_canary.githosts.delivery import Comment, PullRequest, Push
 from aml_canary.receiver import app as door
 from aml_canary.receiver import create_app
 from aml_canary.receiver.bucket import Rate
@@ -33,6 +33,7 @@ TOKEN = "an API token that nobody shall see"
 DELIVERIES = [(host, name) for host in HOSTS for name in names(host)]
 JSON = {"content-type": "application/json"}
 START = {"push", "push_forced", "push_several", "pull_request_opened", "pull_request_updated", "pull_request_reopened"}
+START |= {"comment_on_commit", "comment_on_pull_request", "comment_before_16_11"}
 UNLIMITED = Rate(1e9, 1e9)
 
 
@@ -49,6 +50,9 @@ class Counted(Runs):
 
     async def review(self, host: str, request: PullRequest, repository: str) -> str:
         return self.start("review", host, request, repository)
+
+    async def answer(self, host: str, comment: Comment, repository: str, secret: str) -> str:  # noqa: ARG002
+        return self.start("answer", host, comment, repository)
 
     def start(self, *asked: object) -> str:
         if self.refusal:
