@@ -6,15 +6,18 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import requests
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from aml_canary.gateways.azureml.client import client
 from aml_canary.settings import settings
 from aml_emulator.process import RunningEmulator
 from aml_emulator.pytest_plugin import aml_emulator  # noqa: F401  a fixture is used by its name
 from tests.contract.emulator.openapi import FOLDER, Recorder
+from tests.contract.receiver_world import Sync, running_prefect
 
 
 def environment(emulator: RunningEmulator, home: Path) -> dict[str, str]:
@@ -75,3 +78,10 @@ def answers_are_as_microsoft_describes_them(recorder: Recorder) -> Iterator[None
     """Every test of this folder and those below is also a test of what it was answered; see emulator/test_emulator_openapi.py."""
     yield
     assert recorder.taken() == []
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UUID]:
+    """A deployment on a server of the module's own, which this process speaks to: only its runs can be suspended and resumed."""
+    with running_prefect(tmp_path_factory.mktemp("prefect")) as server, temporary_settings({PREFECT_API_URL: server.api_url}):
+        yield Sync(server.api_url).deploy()

@@ -59,6 +59,17 @@ class PrefectServer:
         self.process.wait(30)
 
 
+@contextlib.contextmanager
+def running_prefect(home: Path) -> Iterator[PrefectServer]:
+    """One, from when it answers until the end of the block."""
+    server = PrefectServer(home)
+    try:
+        server.wait()
+        yield server
+    finally:
+        server.stop()
+
+
 class Sync:
     """What Prefect knows of the deployment `sync/sync` and its runs."""
 

@@ -1,6 +1,7 @@
 """Notices by a real Prefect server and its own webhook block: one for each event, and no trouble from a channel."""
 
 from collections.abc import Callable, Iterator
+from uuid import UUID
 
 import pytest
 from prefect.blocks.system import Secret
@@ -12,28 +13,20 @@ from aml_canary.gateways import prefect_notices
 from aml_canary.settings import settings
 from examples.demo.stack import free_port
 from tests.contract.channels import SECRET, Channel, running_channel
-from tests.contract.receiver_world import PrefectServer, Sync
 
 
-@pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
-    """Starts a run, on a server of this module's own; its id."""
-    server = PrefectServer(tmp_path_factory.mktemp("prefect"))
-    try:
-        server.wait()
-        with temporary_settings({PREFECT_API_URL: server.api_url}):
-            deployment = Sync(server.api_url).deploy()
+@pytest.fixture
+def start(deployment: UUID) -> Callable[[], str]:
+    """Starts a run; its id."""
 
-            def started() -> str:
-                with get_client(sync_client=True) as client:
-                    parameters = {"repository": "r", "commit": "c"}
-                    run = client.create_flow_run_from_deployment(deployment, parameters=parameters, name="churn@1a2b3c4").id
-                    client.set_flow_run_state(run, Running(), force=True)
-                return str(run)
+    def started() -> str:
+        with get_client(sync_client=True) as client:
+            parameters = {"repository": "r", "commit": "c"}
+            run = client.create_flow_run_from_deployment(deployment, parameters=parameters, name="churn@1a2b3c4").id
+            client.set_flow_run_state(run, Running(), force=True)
+        return str(run)
 
-            yield started
-    finally:
-        server.stop()
+    return started
 
 
 @pytest.fixture

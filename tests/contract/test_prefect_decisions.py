@@ -5,7 +5,7 @@ import concurrent.futures
 import importlib.util
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import asdict
 from types import ModuleType
@@ -15,7 +15,6 @@ from uuid import UUID, uuid4
 import pytest
 from click.testing import CliRunner
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed, Running, Suspended
 
 from aml_canary.cli import main
@@ -25,18 +24,6 @@ from aml_canary.githosts.delivery import Comment
 from aml_canary.githosts.seal import seal
 from aml_canary.settings import settings
 from tasks import answering, gate
-from tests.contract.receiver_world import PrefectServer, Sync
-
-
-@pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UUID]:
-    server = PrefectServer(tmp_path_factory.mktemp("prefect"))
-    try:
-        server.wait()
-        with temporary_settings({PREFECT_API_URL: server.api_url}):
-            yield Sync(server.api_url).deploy()
-    finally:
-        server.stop()
 
 
 @pytest.fixture

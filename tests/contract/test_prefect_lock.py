@@ -9,25 +9,11 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Running, Suspended
 
 from aml_canary.errors import Transient
 from aml_canary.gateways import prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
-from tests.contract.receiver_world import PrefectServer, Sync
-
-
-@pytest.fixture(scope="module")
-def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UUID]:
-    """A deployment on a server of this module's own: only its runs can be suspended and resumed."""
-    server = PrefectServer(tmp_path_factory.mktemp("prefect"))
-    try:
-        server.wait()
-        with temporary_settings({PREFECT_API_URL: server.api_url}):
-            yield Sync(server.api_url).deploy()
-    finally:
-        server.stop()
 
 
 @pytest.fixture

@@ -17,18 +17,27 @@ from hypothesis import strategies as st
 from prefect.client.schemas.objects import StateType
 
 from aml_canary.githosts.seal import is_sealed
-from tests.contract.receiver_world import FOLLOWED, OLD_SECRET, SAMPLES, SECRET, URL, Door, Line, PrefectServer, Sync, push, signature
+from tests.contract.receiver_world import (
+    FOLLOWED,
+    OLD_SECRET,
+    SAMPLES,
+    SECRET,
+    URL,
+    Door,
+    Line,
+    PrefectServer,
+    Sync,
+    push,
+    running_prefect,
+    signature,
+)
 from tests.unit.fixtures.webhooks import deliveries
 
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    server = PrefectServer(tmp_path_factory.mktemp("prefect"))
-    try:
-        server.wait()
+    with running_prefect(tmp_path_factory.mktemp("prefect")) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="session")

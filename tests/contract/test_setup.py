@@ -15,7 +15,7 @@ from prefect.states import Completed
 from aml_canary.gateways import prefect_setup
 from examples.demo.prefect_api import PrefectApi
 from tests.contract.channels import Channel, running_channel
-from tests.contract.receiver_world import PrefectServer
+from tests.contract.receiver_world import PrefectServer, running_prefect
 from tests.orchestration.world import wait_until
 
 PROGRAM = Path(sys.executable).parent / "aml-canary"
@@ -24,12 +24,8 @@ ADDRESS = "https://git.example.test/acme/models.git"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    made = PrefectServer(tmp_path_factory.mktemp("prefect"))
-    try:
-        made.wait()
-        yield made
-    finally:
-        made.stop()
+    with running_prefect(tmp_path_factory.mktemp("prefect")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -291,3 +291,8 @@ def test_requiring_a_refused_manifest_raises_with_its_errors_and_without_its_not
     assert [finding.rule for finding in refused.value.findings if isinstance(finding, Finding)] == ["traffic-total"]
     assert "canary.yml:1" in str(refused.value)
     assert reading.notes
+
+
+def test_an_empty_tree_holds_no_manifest():
+    assert read_manifest(MemoryTree({}), "").manifest is None
+    assert read_manifest(MemoryTree({}), ".").manifest is None

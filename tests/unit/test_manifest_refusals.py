@@ -381,11 +381,6 @@ def test_a_file_of_no_known_form_is_told_so():
     assert [finding.rule for finding in refused("name: x\n", "some.yml").errors] == ["form-unclear"]
 
 
-def test_an_empty_tree_holds_no_manifest():
-    assert read_manifest(MemoryTree({}), "").manifest is None
-    assert read_manifest(MemoryTree({}), ".").manifest is None
-
-
 @pytest.mark.parametrize("old", ["instance_count", "care", "churn:3", "models/v2", "azureml:scoring:7", "- name"])
 def test_findings_quote_what_stands_there_only_as_far_as_anybody_would_read(old):
     for long in ("x" * 5000, "${" + "x" * 5000 + "}"):
