@@ -35,9 +35,7 @@ demo: install
 	$(BIN)/python -m examples.demo --approve $(APPROVE)
 
 test: install
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore tests/contract/test_setup.py
-	# In a process of its own: after others in the same process it was seen to fail, and why is not known yet.
-	$(BIN)/python -m pytest tests/contract/test_setup.py
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-ui: install
 	$(BIN)/python -m pytest tests/ui

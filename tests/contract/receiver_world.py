@@ -25,6 +25,8 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun
 from prefect.utilities.callables import parameter_schema
 
+from examples.demo.stack import without_settings
+
 SECRET, OLD_SECRET = "correct horse battery staple", "the one before"
 URL = "https://git.example.test/acme/models.git"
 SAMPLES = Path(__file__).parents[1] / "unit" / "fixtures" / "webhooks"
@@ -38,7 +40,9 @@ class PrefectServer:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         self.api_url = f"http://127.0.0.1:{port}/api"
-        self.env = os.environ | {"PREFECT_HOME": str(home), "PREFECT_API_URL": self.api_url, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+        ours = {"PREFECT_HOME": str(home), "PREFECT_API_URL": self.api_url, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+        # Azure's SDK, used by other tests in this process, writes the name of its cloud into the environment.
+        self.env = without_settings(os.environ) | ours
         command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
         with (home / "server.log").open("wb") as log:
             self.process = subprocess.Popen(command, env=self.env, stdout=log, stderr=log, start_new_session=True)
