@@ -14,7 +14,7 @@ from prefect.logging import get_run_logger
 from aml_canary.domain.progress import Wait, percent, wait_told
 from aml_canary.domain.steps import Step, label
 from aml_canary.gateways import prefect_story
-from aml_canary.gateways.azureml import waiting
+from aml_canary.gateways.azureml.hearing import heard
 
 # What is over sooner is not worth a line, and one line in this time is enough.
 _FIRST_SECONDS, _EVERY_SECONDS = 20.0, 60.0
@@ -45,7 +45,7 @@ def waits_shown(endpoint: str, step: Step) -> Iterator[None]:
     due, usual = _FIRST_SECONDS, None
     log = get_run_logger()
 
-    def heard(state: str, seconds: float, limit: float) -> None:
+    def hear(state: str, seconds: float, limit: float) -> None:
         nonlocal due, usual
         if seconds < due:
             return
@@ -56,11 +56,11 @@ def waits_shown(endpoint: str, step: Step) -> Iterator[None]:
         log.info("%s", wait_told(what, state, wait))
         progress.show(percent(wait), wait_told(what, state, wait))
 
-    token = waiting.heard.set(heard)
+    token = heard.set(hear)
     try:
         yield
     finally:
-        waiting.heard.reset(token)
+        heard.reset(token)
 
 
 def _usual(endpoint: str, what: str) -> float | None:

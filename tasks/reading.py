@@ -37,7 +37,6 @@ def find_manifests(repository: str, heard_of: str = "") -> tuple[str, tuple[str,
 
     Another one than the commit that was `heard_of` is newer, or what the branch was put back to; either way it is what git wants now.
     """
-    azureml.prepare()
     mirror = mirror_of(repository)
     if heard_of:
         mirror.resolve(heard_of)

@@ -10,7 +10,7 @@ import pytest
 from aml_canary.domain.observed import Facts
 from aml_canary.errors import Permanent, Transient
 from aml_canary.gateways import azureml
-from aml_canary.gateways.azureml import waiting
+from aml_canary.gateways.azureml import hearing
 from aml_canary.settings import settings
 from tests.contract.azure_world import NAME, create, endpoint, written
 from tests.contract.conftest import forget
@@ -138,11 +138,11 @@ def test_an_operation_that_never_ends_is_given_up_after_the_time_in_the_settings
 def test_whoever_wants_to_hear_is_told_at_each_look_what_azure_is_at_and_for_how_long(emulator):
     emulator.pace({"*": {"reads": 10}})
     looks = []
-    token = waiting.heard.set(lambda *look: looks.append(look))
+    token = hearing.heard.set(lambda *look: looks.append(look))
     try:
         azureml.create_endpoint(endpoint(), Facts(commit="c"))
     finally:
-        waiting.heard.reset(token)
+        hearing.heard.reset(token)
         emulator.pace(pace="fast")
     assert len(looks) >= 2
     assert {(state, limit) for state, _, limit in looks} == {("Creating", settings().operation_timeout_seconds)}

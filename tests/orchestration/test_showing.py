@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from aml_canary.domain.steps import CreateDeployment
-from aml_canary.gateways.azureml import waiting
+from aml_canary.gateways.azureml.hearing import heard
 from examples.demo.manifests import path_of
 from tests.orchestration.world import World, wait_until
 
@@ -94,6 +94,6 @@ def waits_for_green(endpoint: str) -> str:
 
     with waits_shown(endpoint, CreateDeployment("green")):
         for state, seconds in (("Creating", 5.0), ("Creating", 25.0), ("Creating", 35.0), ("Updating", 180.0)):
-            waiting.heard.get()(state, seconds, 3600.0)
-    waiting.heard.get()("Creating", 99.0, 3600.0)
+            heard.get()(state, seconds, 3600.0)
+    heard.get()("Creating", 99.0, 3600.0)
     return str(flow_run.id)

@@ -5,12 +5,10 @@ It returns our values and raises our errors; what Azure's own classes are called
 `azure.mgmt.monitor`'s client, with the same identity.
 May import azure, `domain`, `settings` and `errors`.
 
-Azure's SDK takes a second of processor time to import. So a verb is imported when it is first asked for, and `prepare` has that
-happen beside what a process waits for anyway.
+Azure's SDK takes a second of processor time to import, so a verb is imported when it is first asked for.
 """
 
 from importlib import import_module
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,7 +38,6 @@ __all__ = [
     "endpoints_from",
     "glance",
     "observe",
-    "prepare",
     "put_traffic_back",
     "read_permissions",
     "read_quota",
@@ -63,8 +60,3 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_WHERE.get(name, 'endpoints')}"), name)
-
-
-def prepare() -> None:
-    """Begin to import Azure's SDK, and come back at once. Whoever asks for a verb meanwhile waits until it is there."""
-    Thread(target=import_module, args=(f"{__name__}.endpoints",), daemon=True).start()

@@ -6,13 +6,13 @@ then more slowly, up to a deadline. The SDK's poller is asked only for the reaso
 
 import time
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from azure.core.polling import LROPoller
 
 from aml_canary.errors import Permanent, Transient
 from aml_canary.gateways.azureml.failures import translated
+from aml_canary.gateways.azureml.hearing import heard
 from aml_canary.settings import settings
 
 SETTLED = frozenset({"Succeeded", "Failed", "Canceled"})
@@ -21,13 +21,6 @@ _REASON_SECONDS = 60.0
 _SHOWN_WITHIN_SECONDS = 60.0
 
 T = TypeVar("T")
-
-
-def _nobody(state: str, seconds: float, limit: float) -> None: ...
-
-
-# Told each time Azure is found still at work: Azure's word for it, for how many seconds, and after how many it is given up.
-heard: ContextVar[Callable[[str, float, float], None]] = ContextVar("heard", default=_nobody)
 
 
 def intervals() -> Iterator[float]:
