@@ -1,4 +1,4 @@
-"""A git host's API on loopback that speaks as GitHub does for commit statuses and comments, and remembers what it was sent."""
+"""A git host's API on loopback that remembers what it was sent: GitHub's for statuses and comments, and GitLab's for answers to comments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class Received(NamedTuple):
 
 
 class GitHostWorld(ThreadingHTTPServer):
-    """`answers` are given first, one each: (status, headers, body). `comments` by pull request, oldest first."""
+    """`answers` are given first, one each: (status, headers, body). `comments` by pull request, oldest first.
+
+    `pulls` is what the host tells of a pull or merge request, by number.
+    """
 
     daemon_threads = True
 
@@ -32,6 +35,7 @@ class GitHostWorld(ThreadingHTTPServer):
         self.comments: dict[str, list[dict[str, Any]]] = {}
         self.statuses: list[tuple[str, dict[str, Any]]] = []
         self.replies: list[dict[str, Any]] = []
+        self.pulls: dict[str, dict[str, Any]] = {}
 
     @property
     def api(self) -> str:
@@ -47,7 +51,8 @@ class GitHostWorld(ThreadingHTTPServer):
         if found := re.fullmatch(r"/repos/(.+)/statuses/([0-9a-f]{40})", received.path):
             self.statuses.append((found[2], said))
             return 201, {}, b"{}"
-        if re.fullmatch(r"/repos/(.+)/commits/([0-9a-f]{40})/comments", received.path):
+        on_commit = r"/repos/(.+)/commits/[0-9a-f]{40}/comments|/projects/[^/]+/repository/commits/[0-9a-f]{40}/comments"
+        if re.fullmatch(rf"{on_commit}|/projects/[^/]+/merge_requests/\d+/notes", received.path):
             self.replies.append(said)
             return 201, {}, b"{}"
         if found := re.fullmatch(r"/repos/(.+)/issues/(\d+)/comments\?per_page=100&page=(\d+)", received.path):
@@ -61,6 +66,8 @@ class GitHostWorld(ThreadingHTTPServer):
             [comment] = [one for of in self.comments.values() for one in of if one["id"] == int(found[2])]
             comment |= said
             return 200, {}, json.dumps(comment).encode()
+        if found := re.fullmatch(r"/repos/.+/pulls/(\d+)|/projects/[^/]+/merge_requests/(\d+)", received.path):
+            return 200, {}, json.dumps(self.pulls[found[1] or found[2]]).encode()
         if received.method == "GET" and re.fullmatch(r"/repos/[^/]+/[^/]+(\?.*)?", received.path):
             return 200, {}, b"{}"
         return 404, {}, b'{"message": "Not Found"}'

@@ -25,10 +25,10 @@ def host() -> Iterator[GitHostWorld]:
         yield world
 
 
-def access(world: World, host: GitHostWorld) -> dict[str, str]:
+def access(world: World, host: GitHostWorld, kind: str = "github") -> dict[str, str]:
     """Settings of an installation that knows this repository and its host."""
     name = world.repository.name
-    hosts = {name: {"host": "github", "api": host.api, "token": TOKEN}}
+    hosts = {name: {"host": kind, "api": host.api, "token": TOKEN}}
     return {"AML_CANARY_REPOSITORIES": json.dumps({name: world.repository.url}), "AML_CANARY_GIT_HOSTS": json.dumps(hosts)}
 
 
