@@ -8,9 +8,18 @@ import gc
 from importlib import import_module
 from runpy import run_module
 
-gc.disable()
-for needed in ("prefect.flow_engine", "flows.canary", "flows.guard", "flows.sync", "aml_canary.gateways.azureml.endpoints"):
-    import_module(needed)
-gc.freeze()
-gc.enable()
-run_module("prefect.engine", run_name="__main__", alter_sys=True)
+_NEEDED = ("prefect.flow_engine", "flows.canary", "flows.guard", "flows.sync", "aml_canary.gateways.azureml.endpoints")
+
+
+def import_all() -> None:
+    """Import what a run needs."""
+    gc.disable()
+    for name in _NEEDED:
+        import_module(name)
+    gc.freeze()
+    gc.enable()
+
+
+if __name__ == "__main__":
+    import_all()
+    run_module("prefect.engine", run_name="__main__", alter_sys=True)

@@ -61,6 +61,7 @@ class GitHostWorld(ThreadingHTTPServer):
         if found := re.fullmatch(r"/repos/(.+)/issues/(\d+)/comments", received.path):
             comment = {"id": 1000 + sum(map(len, self.comments.values())), **said}
             self.comments.setdefault(found[2], []).append(comment)
+            self.replies.append(said)
             return 201, {}, json.dumps(comment).encode()
         if found := re.fullmatch(r"/repos/(.+)/issues/comments/(\d+)", received.path):
             [comment] = [one for of in self.comments.values() for one in of if one["id"] == int(found[2])]

@@ -2,6 +2,8 @@
 
 import os
 import re
+import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +12,10 @@ from azure.core.exceptions import ResourceExistsError
 
 from aml_canary.gateways.azureml.client import client
 from aml_canary.settings import settings
-from examples.demo.processes import adopt_orphans, children, end_orphans
+from examples.demo.processes import Process, adopt_orphans, children, end_orphans
 from examples.demo.stack import ROOT, Stack, azure_log, running_stack
 from tests.contract.emulator.openapi import insist_on_true_answers
+from tests.orchestration import forking
 from tests.orchestration.world import World, wait_until
 
 
@@ -27,9 +30,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
     with running_stack(folder, ROOT / ".demo" / "cache", {}) as running:
         running.clear_schedules()
+        fork_runs(running)
         yield running
     end_orphans(keep=others)
     insist_on_true_answers(azure_log(folder))
+
+
+def fork_runs(stack: Stack) -> None:
+    """From now on runs begin at once (`forking` says how)."""
+    program, place = Path(forking.__file__), stack.folder / "runs.socket"
+    ready = [sys.executable, str(program), str(place)]
+    stack.processes["runs"] = Process("runs", ready, stack.env | {"PYTHONPATH": str(ROOT)}, stack.folder / "logs" / "runs.log", cwd=ROOT)
+    stack.processes["runs"].wait_until(place.exists, 60)
+    command = {"job_variables": {"command": shlex.join([sys.executable, "-S", "-E", str(program), str(place), "begin"])}}
+    for found in stack.prefect.call("POST", "/deployments/filter", {}):
+        stack.prefect.call("PATCH", f"/deployments/{found['id']}", command)
 
 
 @pytest.fixture
@@ -49,7 +64,7 @@ def here(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def world(stack: Stack, here: None, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     """A test's own endpoint and repository. Afterwards nothing is broken any more."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
-    name = f"e{abs(hash(request.node.nodeid)) % 10**6}-{words}"[:30].strip("-")
+    name = f"e{abs(hash(request.node.nodeid)) % 10**6:06d}-{words}"[:30].strip("-")
     yield World(stack, tmp_path, name)
     stack.emulator.faults.clear()
     stack.emulator.pace(pace="fast")

@@ -193,7 +193,7 @@ def test_an_endpoint_waits_for_the_one_it_depends_on_and_goes_on_by_itself(world
     free = "  approvals: {before: []}\n"
     commit = world.repository.push(
         {
-            path_of(features): manifest(features, {"blue": 100}, {"blue": "v1"}, rollout=free),
+            path_of(features): world.written(manifest(features, {"blue": 100}, {"blue": "v1"}, rollout=free)),
             path_of(world.endpoint): manifest(world.endpoint, {"blue": 100}, {"blue": "v1"}, rollout=f"{free}  depends_on: [{features}]\n"),
         },
         "Two endpoints, one after the other",

@@ -56,7 +56,7 @@ def test_a_release_killed_in_every_stage_and_a_worker_killed_while_it_waits_stil
     world.answer(run)
     kill_in(world, run, "delete-blue", force=False)
     assert world.end_of(run)["state"]["name"] == "Promoted"
-    assert (world.traffic, world.deployments) == ({"green": 100}, {"green": 2})
+    assert (world.traffic, world.deployments) == ({"green": 100}, {"green": 1})
     assert world.writes()[before:] == ["deployment.put green", "endpoint.put", "endpoint.put", "deployment.delete blue"]
     assert world.lock() is None
     log = cli(world, "audit", run, "--verify")
@@ -72,12 +72,12 @@ def test_an_endpoint_s_creation_scaling_and_end_killed_halfway_are_each_done_onc
     assert world.end_of(run)["state"]["name"] == "Promoted"
     assert world.writes() == ["endpoint.put", "deployment.put blue", "endpoint.put"]
 
-    text = (world.repository.work / path_of(world.endpoint)).read_text().replace("instance_count: 2", "instance_count: 3")
+    text = (world.repository.work / path_of(world.endpoint)).read_text().replace("instance_count: 1", "instance_count: 2")
     world.hold_azure()
-    run = world.start(world.repository.push({path_of(world.endpoint): text}, "three of blue"))
+    run = world.start(world.repository.push({path_of(world.endpoint): text}, "two of blue"))
     kill_in(world, run, "scale-blue", force=False)
     assert world.end_of(run)["state"]["name"] == "Promoted"
-    assert (world.traffic, world.deployments) == ({"blue": 100}, {"blue": 3})
+    assert (world.traffic, world.deployments) == ({"blue": 100}, {"blue": 2})
     assert world.writes()[3:] == ["deployment.put blue"]
 
     teardown = world.prefect.start("teardown/teardown", {"endpoint": world.endpoint})

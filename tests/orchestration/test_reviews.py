@@ -36,7 +36,7 @@ def propose(world: World, number: int, traffic: dict[str, int], deployments: dic
     """A pull request that says this, from the branch as it is; its commit."""
     git = world.repository._git
     git("checkout", "--quiet", "-B", "feature", "origin/main")
-    text = manifest(world.endpoint, traffic, deployments)
+    text = world.written(manifest(world.endpoint, traffic, deployments))
     (world.repository.work / path_of(world.endpoint)).write_text(text)
     git("commit", "--quiet", "--all", "-m", f"Propose {traffic}")
     git("push", "--quiet", "--force", "origin", f"HEAD:refs/pull/{number}/head")
@@ -74,10 +74,10 @@ def test_a_pull_request_gets_one_comment_that_is_edited_and_a_status_and_azure_i
     assert status["target_url"].endswith(state["run"])
     [comment] = host.comments["7"]
     text = comment["body"]
-    timeline = "`blue 100 %` → `blue 90 %, green 10 %` → `green 100 %`; 5 steps, 3 approvals, at most 4 instances."
+    timeline = "`blue 100 %` → `blue 90 %, green 10 %` → `green 100 %`; 5 steps, 3 approvals, at most 2 instances."
     assert f"- `{world.endpoint}`: {timeline}" in text, text
     assert "- `endpoint.traffic.green`: nothing → `100`" in text
-    assert "| `Standard_F2s_v2` | 2 | 4 | 6 | " in text, text
+    assert "| `Standard_F2s_v2` | 1 | 2 | 4 | " in text, text
 
     # The same pull request, with another commit, that is wrong.
     bad = propose(world, 7, {"green": 90}, {"green": "v2"})
