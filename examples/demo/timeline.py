@@ -4,6 +4,7 @@ May import this package only.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -68,14 +69,16 @@ class Timeline:
         self._stack, self._by_hand = stack, by_hand
         # Prefect says when a stage ended by the clock on the wall.
         self._started = time.time() - (time.monotonic() - started)
-        self._looks: dict[str, Looks] = {}
+        self._looks: defaultdict[str, Looks] = defaultdict(Looks)
         self.users: Mapping[str, SteadyTraffic] = {}
 
     def runs_of(self, commit: str, count: int, seconds: float = 90) -> list[str]:
-        """The rollouts that a push led to, once all are there. Raises TimeoutError."""
+        """The rollouts that a push led to, once all are there; the first may be at work by then. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             runs = [run["id"] for run in self._stack.prefect.runs("canary") if run["parameters"].get("commit") == commit]
+            for run in runs:
+                self._look(self._endpoint(run))
             if len(runs) == count:
                 return runs
             time.sleep(0.2)
@@ -84,8 +87,6 @@ class Timeline:
     def follow(self, *runs: str) -> list[str]:
         """Follow rollouts side by side to their ends, and return the types of their final states."""
         following = [_Following(run, self._endpoint(run)) for run in runs]
-        for one in following:
-            self._looks[one.endpoint] = Looks()
         while not all(one.ended for one in following):
             for one in following:
                 if not one.ended:

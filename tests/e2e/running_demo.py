@@ -33,14 +33,14 @@ def start_demo(folder: Path, *options: str) -> "subprocess.Popen[str]":
 
 
 def until_line(demo: "subprocess.Popen[str]", pattern: str) -> re.Match[str]:
-    """The first line of the demo's output that the pattern is found in."""
+    """Read the demo's output until the pattern is found in it; the match, whose `string` is all that was read."""
     assert demo.stdout is not None
-    seen = []
+    seen = ""
     for line in demo.stdout:
-        seen.append(line)
-        if found := re.search(pattern, line):
+        seen += line
+        if found := re.search(pattern, seen):
             return found
-    raise AssertionError(f"no {pattern!r} in:\n{''.join(seen)}")
+    raise AssertionError(f"no {pattern!r} in:\n{seen}")
 
 
 def press_ctrl_c_until_it_has_ended(demo: "subprocess.Popen[str]") -> None:

@@ -1,26 +1,24 @@
-"""The demo as a user runs it: it ends as it should, what it prints is so, and it leaves no process behind."""
+"""The demo as a user runs it: it ends as it should, what it prints is so, a beginner's next steps are possible, and no process is left."""
 
 import re
 from pathlib import Path
 
 from examples.demo.stack import azure_log
 from tests.contract.emulator.openapi import insist_on_true_answers
-from tests.e2e.running_demo import processes_of, start_demo
+from tests.e2e.beginner import Beginner
+from tests.e2e.running_demo import press_ctrl_c_until_it_has_ended, processes_of, start_demo, until_line
 
 # The columns of a stage: seconds, endpoint, `-` or `x`, name, how long it took, live traffic, answers, losses.
 STAGE = re.compile(r" *([\d.]+)  (\w+) +([-x]) (\S+) +([\d.]+) s   (.*?) +answered (.*), lost (\d+)")
 
 
-def test_the_demo_s_two_releases_end_as_they_should_with_no_request_lost_and_no_process_left(tmp_path: Path) -> None:
+def test_the_demo_ends_as_it_should_and_whoever_goes_on_as_the_guide_says_gets_there(tmp_path: Path) -> None:
     (tmp_path / "run" / "prefect").mkdir(parents=True)
     (tmp_path / "run" / "prefect" / "prefect.db").write_text("what an earlier demo has left")
-    demo = start_demo(tmp_path)
-    output, _ = demo.communicate(timeout=480)
-    assert demo.returncode == 0, output
+    demo = start_demo(tmp_path, "--keep")
+    output = until_line(demo, r"[Aa]s it should be\.").string
     for part in ("= Promoted", "= Failed", "SmokeFailed: green failed 1 of 1 smoke requests", "As it should be."):
         assert part in output
-    assert processes_of(tmp_path) == []
-    insist_on_true_answers(azure_log(tmp_path / "run"))
     for endpoint in ("churn", "fraud"):
         for stage, live in [("create-endpoint", "no traffic"), ("smoke-invoke-blue", "no traffic"), ("full-blue", "blue 100 %")]:
             assert re.search(rf"{endpoint} +- {stage} +[\d.]+ s +{live}\n", output), output
@@ -46,6 +44,30 @@ def test_the_demo_s_two_releases_end_as_they_should_with_no_request_lost_and_no_
     assert answered["churn", "full-green"]["green"] > 0
     assert churn["blue"] == answered["churn", "full-green"]["blue"], "nothing came from blue once green had all of it"
     assert churn["green"] > answered["churn", "delete-blue"]["green"]
+
+    walk_through_the_guide(tmp_path)
+    press_ctrl_c_until_it_has_ended(demo)
+    assert processes_of(tmp_path) == []
+    insist_on_true_answers(azure_log(tmp_path / "run"))
+
+
+def walk_through_the_guide(folder: Path) -> None:
+    """What docs/getting-started.md has its reader do once the demo is up."""
+    beginner = Beginner(folder)
+    beginner.take_over()
+    beginner.write_a_manifest()
+    first = beginner.push_the_first()
+    assert beginner.approve_each(first) == ["full-blue"]
+    assert beginner.ended(first) == "Promoted"
+    assert "houses" in beginner.watched()
+    second = beginner.push_the_canary()
+    assert beginner.approve_each(second, but="full-green") == ["flight-green-10"]
+    assert "AuthorizationFailed" in beginner.break_the_last_step(second)
+    beginner.press_retry(second)
+    assert beginner.approve_each(second) == [], "what was approved is not asked again"
+    assert beginner.ended(second) == "Promoted"
+    told = beginner.look_back(second)
+    assert told.index("Ada (unverified) approved flight-green-10") < told.index("AuthorizationFailed") < told.index("full-green: done in")
 
 
 def counts(text: str) -> dict[str, int]:
