@@ -37,6 +37,11 @@ class Past:
         """Whether it ended with the endpoint as the order wants it."""
         return self.state in ("Promoted", "Unchanged")
 
+    @property
+    def lost(self) -> bool:
+        """Whether it crashed before it began, as where Prefect could not submit it: it has done nothing, and nobody gave it up."""
+        return self.state == "Crashed" and not self.begun
+
 
 @dataclass(frozen=True)
 class Quarantined:
@@ -78,7 +83,7 @@ def decide(
     wrote to the endpoint last. `unfinished`: first its traffic has to go back to stable (`taken_over`).
     """
     # One that has not begun and wants something else finds itself outdated by itself: it takes nobody's place.
-    acted = [past for past in history if past.state != OUTDATED and (past.begun or not past.alive or past.order == order)]
+    acted = [past for past in history if past.state != OUTDATED and not past.lost and (past.begun or not past.alive or past.order == order)]
     newest = acted[0] if acted else None
     at = f" {commit[:12]}" if commit else ""
     # After the newest of all: one that found itself outdated did nothing, and must not be found again under the same key.

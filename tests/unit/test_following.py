@@ -77,6 +77,16 @@ def test_one_that_has_not_begun_and_will_find_itself_outdated_takes_nobody_s_pla
     assert "is at it (Pending)" in told([replace(late, order="new")]).told
 
 
+def test_one_that_crashed_before_it_began_is_started_anew_and_hides_nothing_that_was_before_it():
+    lost = replace(past("2", state="Crashed"), begun=False)
+    assert told([lost]).key == "churn:new:after:2", "not the key that found the lost one"
+    assert told([lost, past("1", "old", "Running")]).key == "churn:new:after:2"
+    assert told([lost, past("1")]).do == "drifted"
+    assert "Retry that run" in told([lost, past("1", state="Rejected")]).told
+    cancelled = replace(lost, state="Cancelled")
+    assert "Retry that run" in told([cancelled]).told, "that was somebody's wish"
+
+
 def test_where_the_head_cannot_be_read_what_was_started_last_is_newest():
     history = [past("4", "new"), past("3", "other", OUTDATED), past("2", "old", "Running"), past("1", "new", "Running")]
     assert (found := newer_than(history, "1", "new")) is not None
