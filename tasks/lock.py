@@ -13,6 +13,7 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
+from aml_canary.domain.following import PROMOTED
 from aml_canary.domain.order import Order
 from aml_canary.errors import EndpointBusy, Outdated, Superseded, Transient
 from aml_canary.gateways import azureml, prefect_db, prefect_history
@@ -117,7 +118,7 @@ def _wait_or_refuse(wanted: Holder, other: Holder, on_busy: str) -> None:
 def _make_room(held: Holder) -> None:
     """Whoever had the endpoint before is at an end, and what another commit's rollout shifted is put back."""
     wait_for_end(held.predecessors + held.displaced)
-    unfinished = (*held.displaced, *left_behind(held))
+    unfinished = (*not_promoted(held.displaced), *left_behind(held))
     if unfinished:
         others = replace(held, run=unfinished[0], predecessors=unfinished[1:], displaced=())
         get_run_logger().info(
@@ -135,13 +136,26 @@ def wait_for_end(runs: Sequence[str]) -> None:
             raise Transient(f"Flow run {run} was retried while its endpoint was taken over. It stops before its next step.")
 
 
+@retried("look-for-promoted")
+def not_promoted(runs: Sequence[str]) -> tuple[str, ...]:
+    """Those of the runs that have not come to their end all the same: one may have been at its last write when its endpoint was taken."""
+    return tuple(run for run in runs if prefect_db.run_state(run).name not in PROMOTED)
+
+
 @retried("look-for-unfinished")
 def left_behind(held: Holder) -> tuple[str, ...]:
     """The run that wrote to the endpoint last, where it was neither promoted nor held the endpoint to its end: its lock was removed."""
     writer = azureml.glance(held.endpoint).facts.run
-    if not writer or writer in held.runs or prefect_db.run_state(writer).type in ("COMPLETED", "GONE"):
+    if not writer or writer in held.runs:
         return ()
-    return (writer,)
+    state = prefect_db.run_state(writer).type
+    if state in ("RUNNING", "CANCELLING"):
+        # Who is done gives the endpoint up first, and says how it ended afterwards.
+        raise Transient(
+            f"Flow run {writer} wrote to {held.endpoint} last, holds it no more, and has not ended yet. It ends by itself; "
+            "where its process is dead, change its state to Crashed."
+        )
+    return () if state in ("COMPLETED", "GONE") else (writer,)
 
 
 def give_way(holder: Holder) -> None:

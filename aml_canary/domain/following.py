@@ -16,6 +16,8 @@ from aml_canary.domain.steps import Scale, Step
 OUTDATED = "Outdated"
 # A run that ends so has given way to another, which may have been outdated itself by then.
 SUPERSEDED = "Superseded"
+# A run that ends so has left the endpoint as its order wants it.
+PROMOTED = ("Promoted", "Unchanged")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Past:
     @property
     def promoted(self) -> bool:
         """Whether it ended with the endpoint as the order wants it."""
-        return self.state in ("Promoted", "Unchanged")
+        return self.state in PROMOTED
 
     @property
     def lost(self) -> bool:

@@ -259,7 +259,7 @@ def patient(task: Any) -> Callable[..., Any]:
 
 TASKS = {
     name: patient(getattr(lock, name))
-    for name in ("supersede", "seen", "try_lock", "hand_over", "release_endpoint", "wait_for_end", "left_behind")
+    for name in ("supersede", "seen", "try_lock", "hand_over", "release_endpoint", "wait_for_end", "not_promoted", "left_behind")
 }
 
 

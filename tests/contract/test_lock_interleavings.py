@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import Abort
@@ -25,6 +25,8 @@ from tests.contract.lock_world import World, at_work, holders
 EVENTS = {"step": 60, "work": 12, "approve": 8, "push": 4, "deliver": 6, "watch": 3, "crash": 3, "retry": 4}
 
 
+# One in which a rollout was at its last write when a newer commit's took the endpoint from it.
+@example("supersede", 1863054, 387)
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(("supersede", "queue")), st.integers(0, 2**32), st.integers(50, 400))
 def test_no_interleaving_gives_two_writers_and_the_head_of_the_branch_is_what_is_live_in_the_end(
@@ -155,6 +157,22 @@ def test_traffic_left_behind_by_a_run_whose_lock_is_gone_is_put_back_first(world
     world.live, world.canary, world.writer, world.stable = "x", "a", former.run, "x"
     lock.take_endpoint(running(world, "b"), "supersede")
     assert (world.live, world.canary) == ("x", "")
+
+
+def test_what_was_promoted_is_not_put_back_by_who_comes_before_its_run_has_said_so(world: World) -> None:
+    promoted, late = running(world, "a"), running(world, "b")
+    world.live, world.writer, world.stable = "a", promoted.run, "x"
+    world.begin(late.run, lambda: lock.take_endpoint(late, "supersede") and None)
+    process = world.processes[late.run]
+    waits = 0
+    while not process.over:
+        process.step()
+        waits += 1
+        if waits == 40:
+            world.prefect.put(world.prefect.runs[UUID(promoted.run)], StateType.COMPLETED, "Promoted")
+    assert waits > 40, "it waits for the end of who wrote last"
+    assert world.live == "a"
+    assert prefect_db.held_by("e") == replace(late, term=late.token)
 
 
 def test_a_lock_is_given_up_by_the_process_that_holds_it_and_by_no_earlier_one(world: World) -> None:
