@@ -15,7 +15,7 @@ import pytest
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import Abort
 
-from aml_canary.domain.following import decide
+from aml_canary.domain.following import OUTDATED, decide
 from aml_canary.domain.observed import Facts
 from aml_canary.domain.steps import CreateDeployment
 from aml_canary.errors import EndpointBusy, Outdated, Superseded, Transient
@@ -225,7 +225,8 @@ class World:
             self.finish_processes()
             for which in range(len(self.prefect.runs)):
                 self.approve(which)
-            newest = [run for run in self.prefect.runs.values() if run.parameters["order"] == self.head][-1:]
+            acted = [run for run in self.prefect.runs.values() if run.state.name != OUTDATED]
+            newest = [run for run in acted if run.parameters["order"] == self.head][-1:]
             for run in newest:
                 if run.state.type == StateType.CRASHED:
                     self.prefect.put(run, StateType.SCHEDULED, "AwaitingRetry")
