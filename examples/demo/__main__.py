@@ -18,7 +18,7 @@ from types import FrameType
 from examples.demo.manifests import broken_release, first_release, good_release
 from examples.demo.processes import adopt_orphans, end_orphans
 from examples.demo.repository import Repository
-from examples.demo.stack import ROOT, exports, is_free, running_stack, without_settings
+from examples.demo.stack import ROOT, exports, free_port, is_free, running_stack, without_settings
 from examples.demo.timeline import Timeline
 
 GOOD, BROKEN = "churn", "fraud"
@@ -38,6 +38,7 @@ def main() -> int:
         "--approve", choices=["api", "ui"], default="api", help="answer the gates here, or wait for a person in the Prefect UI"
     )
     parser.add_argument("--keep", action="store_true", help="stay up at the end, until Ctrl-C")
+    parser.add_argument("--port", type=int, help="where Prefect's UI is (default: 4200, or any other where that is taken)")
     options = parser.parse_args()
     # The SDK reads the cloud's name from the environment while it is imported, and knows no cloud of another emulator.
     kept = without_settings(os.environ)
@@ -48,7 +49,8 @@ def main() -> int:
         signal.signal(number, _interrupt)
     try:
         with only_one(options.folder):
-            return _demo(options.folder, by_hand=options.approve == "ui", keep=options.keep)
+            port = options.port or (4200 if is_free(4200) else free_port())
+            return _demo(options.folder, port, by_hand=options.approve == "ui", keep=options.keep)
     except AlreadyRunning as error:
         print(error, file=sys.stderr)
         return 2
@@ -62,13 +64,13 @@ def main() -> int:
         end_orphans()
 
 
-def _demo(folder: Path, *, by_hand: bool, keep: bool) -> int:
+def _demo(folder: Path, port: int, *, by_hand: bool, keep: bool) -> int:
     started = time.monotonic()
     print("Starting emulator, Prefect server and worker on loopback ...", flush=True)
     run_folder = fresh(folder)
     repository = Repository(run_folder / "git")
     repositories = {repository.name: repository.url}
-    with running_stack(run_folder, folder / "cache", repositories, prefect_port=4200 if is_free(4200) else 0) as stack:
+    with running_stack(run_folder, folder / "cache", repositories, prefect_port=port) as stack:
         repository.copy(ROOT / "examples" / "models", "models")
         repository.copy(ROOT / "examples" / "manifests" / "sample-request.json", "configs/sample-request.json")
         stack.start_door()

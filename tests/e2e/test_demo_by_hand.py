@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from examples.demo.prefect_api import PrefectApi
+from examples.demo.stack import free_port
 from tests.e2e.running_demo import press_ctrl_c_until_it_has_ended, processes_of, start_demo, until_line
 
 
 def test_while_a_person_decides_the_guard_does_its_work_and_ctrl_c_however_often_leaves_no_process_behind(tmp_path: Path) -> None:
-    demo = start_demo(tmp_path, "--approve", "ui")
+    # Another demo may be starting at this very moment, and both would find the usual port free.
+    demo = start_demo(tmp_path, "--approve", "ui", "--port", str(free_port()))
     prefect = PrefectApi(until_line(demo, r"Prefect UI +(http\S+)")[1] + "/api")
     run = until_line(demo, r"\? flight-green-10 +answer with Resume at \S+/runs/flow-run/(\S+)")[1]
     prefect.cancel(run)
