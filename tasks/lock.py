@@ -118,7 +118,8 @@ def _wait_or_refuse(wanted: Holder, other: Holder, on_busy: str) -> None:
 def _make_room(held: Holder) -> None:
     """Whoever had the endpoint before is at an end, and what another commit's rollout shifted is put back."""
     wait_for_end(held.predecessors + held.displaced)
-    unfinished = (*not_promoted(held.displaced), *left_behind(held))
+    displaced = not_promoted(held.displaced) if held.displaced else ()
+    unfinished = (*displaced, *left_behind(held))
     if unfinished:
         others = replace(held, run=unfinished[0], predecessors=unfinished[1:], displaced=())
         get_run_logger().info(
