@@ -1,7 +1,7 @@
 """The program that one run is: `python -m flows` does what `python -m prefect.engine` does, and begins sooner.
 
 Prefect, these flows and Azure's SDK are two thousand modules. While they are imported, Python would look for garbage again and again and
-find none, which takes a fifth of the time. So it is told to look only afterwards. May import prefect and this package.
+find none, which takes a fifth of the time. So it is told to look only afterwards. May import, by name, whatever runs need.
 """
 
 import gc

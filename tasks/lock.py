@@ -139,7 +139,7 @@ def wait_for_end(runs: Sequence[str]) -> None:
 
 @retried("look-for-promoted")
 def not_promoted(runs: Sequence[str]) -> tuple[str, ...]:
-    """Those of the runs that have not come to their end all the same: one may have been at its last write when its endpoint was taken."""
+    """Those of the runs that were not promoted: one may have been at its last write when its endpoint was taken, and what it wrote stays."""
     return tuple(run for run in runs if prefect_db.run_state(run).name not in PROMOTED)
 
 
