@@ -212,7 +212,10 @@ def exports(env: Mapping[str, str]) -> str:
     """What has a shell speak to the stack as its worker does, with our commands found: lines for the shell to read. They hold secrets."""
     kept = {name: value for name, value in env.items() if name.startswith((*_SETTINGS, "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"))}
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(kept.items())]
-    return "".join([*lines, f'export PATH={shlex.quote(str(BIN))}:"$PATH"\n'])
+    # What the shell was told before may point elsewhere: a key of Prefect's cloud, the cloud that Azure's SDK was used with last.
+    theirs = f"env | sed -nE 's/^(({'|'.join(_SETTINGS)})[A-Za-z0-9_]*)=.*/\\1/p'"
+    forget = f'for name in $({theirs}); do unset "$name"; done\n'
+    return "".join([forget, *lines, f'export PATH={shlex.quote(str(BIN))}:"$PATH"\n'])
 
 
 def free_port() -> int:

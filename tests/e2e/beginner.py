@@ -22,7 +22,9 @@ class Beginner:
     def __init__(self, folder: Path) -> None:
         self.folder, self.repository = folder, folder / "mine"
         identity = {f"GIT_{who}_{what}": "ada@example.com" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        self.env = os.environ | identity
+        # What a shell may have been told before, about another cloud and another Prefect.
+        elsewhere = {"AZUREML_CURRENT_CLOUD": "SomebodyElses", "PREFECT_API_KEY": "of another server"}
+        self.env = os.environ | identity | elsewhere
         self._blocks = iter([block for block in blocks("sh", "yaml") if block.where == GUIDE])
         for skipped in ("make demo", "examples.demo --keep"):
             assert skipped in self.next().text
