@@ -5,17 +5,18 @@ May import prefect, `aml_canary.domain`, `aml_canary.errors`, `aml_canary.gatewa
 
 from collections.abc import Sequence
 
+from aml_canary.domain.observed import Observed
 from aml_canary.domain.order import Order
 from aml_canary.domain.report import outcome
 from aml_canary.errors import AmlCanaryError, EndpointBusy, JudgedBad, Outdated, RolloutRejected, SmokeFailed, Superseded
 from aml_canary.gateways.prefect_db import Holder
 from tasks.auditing import audit_end, audit_if_possible
 from tasks.following import end_quarantine, quarantine
-from tasks.lock import release_endpoint
+from tasks.lock import give_way, release_endpoint
 from tasks.notifying import tell_ending
 from tasks.reading import observe
 from tasks.showing import show_ending, tag_run
-from tasks.stages import roll_back
+from tasks.stages import roll_back, sign_traffic
 from tasks.starting import start_dependents
 from tasks.telling import State, tell
 
@@ -29,6 +30,16 @@ def pass_by(why: Outdated) -> str:
     """Nothing was done, because nobody wants it any more; the run's tags say so."""
     tag_run(why.state)
     return str(why)
+
+
+def sign(live: Observed, holder: Holder) -> None:
+    """Nothing, unless a run that this one took over from has set the traffic that is to stay.
+
+    Such a run came to no good end, and what it has set would be taken for left behind: put back, or called drift.
+    """
+    if live.facts.run in holder.runs - {holder.run}:
+        give_way(holder)
+        sign_traffic(live, holder)
 
 
 def finish(order: Order, holder: Holder, planned: Sequence[str]) -> str:

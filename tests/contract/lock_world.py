@@ -15,8 +15,8 @@ import pytest
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import Abort
 
-from aml_canary.domain.following import OUTDATED, decide
-from aml_canary.domain.observed import Facts
+from aml_canary.domain.following import OUTDATED, decide, taken_over
+from aml_canary.domain.observed import Facts, Observed
 from aml_canary.domain.steps import CreateDeployment
 from aml_canary.errors import EndpointBusy, Outdated, Superseded, Transient
 from aml_canary.gateways import prefect_db, prefect_history
@@ -53,6 +53,11 @@ class World:
         finally:
             self.writing = ""
 
+    def observed(self) -> Observed:
+        weights = {self.live: 90, self.canary: 10} if self.canary else {self.live: 100}
+        facts = Facts(run=self.writer, stable={self.stable: 100} if self.stable else {})
+        return Observed("e", exists=bool(self.live), state="Succeeded", traffic=weights if self.live else {}, facts=facts)
+
     def glance(self, _endpoint: str) -> SimpleNamespace:
         turn()
         return SimpleNamespace(facts=Facts(run=self.writer))
@@ -77,19 +82,10 @@ class World:
         head = self.head
         history = prefect_history.rollouts_of("e")
         turn()
-        wrote = next((past for past in history if past.run == self.writer), None)
-        unfinished = wrote is not None and not wrote.promoted
-        live = (self.stable, "") if unfinished and self.stable else (self.live, self.canary)
-        verdict = decide(
-            "e",
-            head,
-            history,
-            () if live == (head, "") else LEFT,
-            {},
-            head,
-            writer=self.writer,
-            unfinished=live != (self.live, self.canary),
-        )
+        there = self.observed()
+        live = taken_over(there, history)
+        left = () if live.traffic == {head: 100} else LEFT
+        verdict = decide("e", head, history, left, {}, head, writer=self.writer, unfinished=live.traffic != there.traffic)
         if verdict.do == "drifted":
             assert prefect_history.rollouts_of("e") != history, "nobody but rollouts writes"
         if verdict.do == "start":
@@ -116,6 +112,9 @@ class World:
         try:
             while self.next_step(run, order, holder):
                 pass
+            if self.writer in holder.runs - {holder.run}:
+                lock.give_way(holder)
+                self.write(holder.run, self.live, self.canary, self.stable)
             lock.release_endpoint(holder)
             end(StateType.COMPLETED, "Promoted")
         except Superseded:

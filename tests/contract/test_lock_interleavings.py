@@ -27,6 +27,8 @@ EVENTS = {"step": 60, "work": 12, "approve": 8, "push": 4, "deliver": 6, "watch"
 
 # One in which a rollout was at its last write when a newer commit's took the endpoint from it.
 @example("supersede", 1863054, 387)
+# One in which a rollout died after its last write, and the one that went on in its place had nothing left to write.
+@example("queue", 700, 304)
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(("supersede", "queue")), st.integers(0, 2**32), st.integers(50, 400))
 def test_no_interleaving_gives_two_writers_and_the_head_of_the_branch_is_what_is_live_in_the_end(

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
+from aml_canary.gateways import azureml
 from tests.orchestration.world import World, wait_until
 
 
@@ -76,6 +77,25 @@ def test_another_commit_takes_over_from_a_failed_rollout_after_traffic_is_back_o
     assert world.until_asked(second) == "flight-green-10"
     assert world.traffic == {"blue": 100}
     assert world.stages(second) == [f"roll-back-{world.endpoint}", "delete-green", "create-green", "smoke-invoke-green"]
+
+
+def test_who_takes_over_from_a_dead_rollout_that_left_nothing_to_do_answers_for_what_is_live(world: World) -> None:
+    world.blue_is_live()
+    alone = "  approvals: {before: []}\n"
+    commit = world.push({"green": 100}, {"green": "v2"}, alone)
+    world.stack.emulator.pace({"deployment.delete": {"reads": 10**6}})
+    dead = world.start(commit)
+    wait_until(lambda: world.azure_is_at_work("blue"), "its last step is at work")
+    world.kill_flow(dead)
+    world.let_azure_go_on()
+    second = world.start(commit)
+    assert world.end_of(second)["state"]["name"] == "Unchanged"
+    live = azureml.observe(world.endpoint)
+    assert (dict(live.traffic), live.facts.run, live.facts.step) == ({"green": 100}, second, "full-green")
+    # To whoever comes next, traffic of the dead one would be one to put back: to blue, which is gone.
+    next_one = world.start(world.push({"purple": 100}, {"purple": "v1"}, alone))
+    assert world.end_of(next_one)["state"]["name"] == "Promoted"
+    assert world.stages(next_one) == ["create-purple", "smoke-invoke-purple", "flight-purple-10", "full-purple", "delete-green"]
 
 
 def test_twenty_pushes_of_one_commit_make_one_run(world: World) -> None:

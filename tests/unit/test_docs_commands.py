@@ -179,9 +179,7 @@ def test_the_settings_that_the_demo_leaves_are_the_ones_that_its_worker_has(tmp_
     }
     (tmp_path / "settings.sh").write_text(exports(given))
     theirs = {"PATH": "/bin:/usr/bin", "PREFECT_API_KEY": "of another server", "AZUREML_CURRENT_CLOUD": "SomebodyElses"}
-    shown = subprocess.run(
-        ["/bin/sh", "-ec", f". {tmp_path}/settings.sh; env -0"], env=theirs, capture_output=True, text=True, check=True
-    )
+    shown = subprocess.run(["/bin/sh", "-ec", f". {tmp_path}/settings.sh; env -0"], env=theirs, capture_output=True, text=True, check=True)
     found = dict(line.split("=", 1) for line in shown.stdout.split("\0") if line)
     assert {name: found.get(name) for name in given} == given | {"HOME": None}
     assert not {"PREFECT_API_KEY", "AZUREML_CURRENT_CLOUD"} & set(found), "what the shell was told before"
