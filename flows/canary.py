@@ -18,7 +18,7 @@ from tasks.ask import ask_before, insist_on_progress
 from tasks.auditing import begin
 from tasks.beginning import insist_on_start
 from tasks.carrying_out import carry_out
-from tasks.ending import ended_as, finish, give_up, hold_or_roll_back, pass_by, sign
+from tasks.ending import ended_as, finish, give_up, hold_or_roll_back, pass_by
 from tasks.following import overtaken, quickest, wait_out_freeze
 from tasks.lock import give_way, holder_of, take_endpoint
 from tasks.notifying import tell_end
@@ -56,7 +56,6 @@ def canary(repository: str, commit: str, manifest: str, following: bool = False,
             ask_before(step, order, left, holder)
             carry_out(step, order, left, holder)
             done.append(label(step))
-        sign(left.live, holder)
     except (RolloutRejected, Superseded) as stopped:
         return Cancelled(name=stopped.state, message=give_up(order, holder, stopped))
     except JudgedBad as bad:

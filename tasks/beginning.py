@@ -40,7 +40,8 @@ def check_start(start_from: str, order: Order, wanted: Holder) -> None:
     same = held is not None and (held.commit, held.manifest) == (wanted.commit, wanted.manifest)
     taking = replace(wanted, predecessors=tuple(sorted(held.runs))) if held is not None and same else wanted
     there = azureml.observe(order.endpoint)
-    live = there if same else taken_over(there, prefect_history.rollouts_of(order.endpoint))
+    stands = prefect_db.stands(there.facts.run, there.facts.since)
+    live = there if same else taken_over(there, prefect_history.rollouts_of(order.endpoint), stands=stands)
     if why := refusal(start_from, order.endpoint, what_is_left(order, live, watched=watched(live, taking))):
         raise Permanent(f"Nothing was done. {why}")
     get_run_logger().info("The rollout begins at %s, as was asked for; smoke requests are sent again before.", start_from)

@@ -40,6 +40,8 @@ def _put_back(order: Order, live: Observed, weights: dict[str, int]) -> str:
         return "A rollout has just taken the endpoint, so nothing was put back."
     try:
         facts = replace(live.facts, step="healed", since=now(), traffic=weights)
+        # It is the same that was to stay before.
+        prefect_db.let_stand(facts.run, facts.since)
         azureml.shift_traffic(live, weights, dict(live.mirror_traffic), facts, {})
     finally:
         prefect_db.release_lock(holder)

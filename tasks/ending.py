@@ -5,18 +5,20 @@ May import prefect, `aml_canary.domain`, `aml_canary.errors`, `aml_canary.gatewa
 
 from collections.abc import Sequence
 
-from aml_canary.domain.observed import Observed
+from aml_canary.domain.observed import Facts
 from aml_canary.domain.order import Order
 from aml_canary.domain.report import outcome
 from aml_canary.errors import AmlCanaryError, EndpointBusy, JudgedBad, Outdated, RolloutRejected, SmokeFailed, Superseded
+from aml_canary.gateways import prefect_db
 from aml_canary.gateways.prefect_db import Holder
 from tasks.auditing import audit_end, audit_if_possible
 from tasks.following import end_quarantine, quarantine
-from tasks.lock import give_way, release_endpoint
+from tasks.lock import release_endpoint
 from tasks.notifying import tell_ending
 from tasks.reading import observe
+from tasks.retry import retried
 from tasks.showing import show_ending, tag_run
-from tasks.stages import roll_back, sign_traffic
+from tasks.stages import roll_back
 from tasks.starting import start_dependents
 from tasks.telling import State, tell
 
@@ -32,24 +34,23 @@ def pass_by(why: Outdated) -> str:
     return str(why)
 
 
-def sign(live: Observed, holder: Holder) -> None:
-    """Nothing, unless a run that this one took over from has set the traffic that is to stay.
-
-    Such a run came to no good end, and what it has set would be taken for left behind: put back, or called drift.
-    """
-    if live.facts.run in holder.runs - {holder.run}:
-        give_way(holder)
-        sign_traffic(live, holder)
-
-
 def finish(order: Order, holder: Holder, planned: Sequence[str]) -> str:
     """Give the endpoint up, as the manifest says; and say so."""
     end_quarantine(order)
+    live = observe(order.endpoint)
+    let_stand(live.facts, holder)
     release_endpoint(holder)
-    told = outcome(observe(order.endpoint), planned)
+    told = outcome(live, planned)
     _say(order, holder, State.SUCCESS, ended_as(planned), told)
     start_dependents(order)
     return told
+
+
+@retried("let-stand")
+def let_stand(facts: Facts, holder: Holder) -> None:
+    """What this rollout wrote last is to stay; or a run that it took over from, which died after its last write."""
+    if facts.run in holder.runs:
+        prefect_db.let_stand(facts.run, facts.since)
 
 
 def give_up(order: Order, holder: Holder, stopped: RolloutRejected | Superseded | JudgedBad) -> str:

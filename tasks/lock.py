@@ -74,7 +74,8 @@ def take_endpoint(wanted: Holder, on_busy: str, outdated: Callable[[], str] = st
 def _stand_back(holder: Holder | None, wanted: Holder, why: str) -> NoReturn:
     prefect_db.mark_waiting(wanted.run, wanted.endpoint, waiting=False)
     if holder is not None and holder.run == wanted.run:
-        _make_room(holder)
+        # Nobody goes on with what others of this commit began.
+        _make_room(replace(holder, predecessors=(), displaced=holder.predecessors + holder.displaced))
         release_endpoint(holder)
     raise Outdated(why)
 
@@ -118,9 +119,7 @@ def _wait_or_refuse(wanted: Holder, other: Holder, on_busy: str) -> None:
 def _make_room(held: Holder) -> None:
     """Whoever had the endpoint before is at an end, and what another commit's rollout shifted is put back."""
     wait_for_end(held.predecessors + held.displaced)
-    displaced = not_promoted(held.displaced) if held.displaced else ()
-    unfinished = (*displaced, *left_behind(held))
-    if unfinished:
+    if unfinished := left_behind(held):
         others = replace(held, run=unfinished[0], predecessors=unfinished[1:], displaced=())
         get_run_logger().info(
             "Taking over from flow run %s, which is not alive. %s", ", ".join(unfinished), roll_back(held.endpoint, others)
@@ -137,26 +136,25 @@ def wait_for_end(runs: Sequence[str]) -> None:
             raise Transient(f"Flow run {run} was retried while its endpoint was taken over. It stops before its next step.")
 
 
-@retried("look-for-promoted")
-def not_promoted(runs: Sequence[str]) -> tuple[str, ...]:
-    """Those of the runs that were not promoted: one may have been at its last write when its endpoint was taken, and what it wrote stays."""
-    return tuple(run for run in runs if prefect_db.run_state(run).name not in PROMOTED)
-
-
 @retried("look-for-unfinished")
 def left_behind(held: Holder) -> tuple[str, ...]:
-    """The run that wrote to the endpoint last, where it was neither promoted nor held the endpoint to its end: its lock was removed."""
-    writer = azureml.glance(held.endpoint).facts.run
-    if not writer or writer in held.runs:
-        return ()
-    state = prefect_db.run_state(writer).type
+    """The runs whose work is to be put back: those whose place was taken, and who wrote to the endpoint last and lost its lock.
+
+    None whose last write is to stay: one may have been at that when its endpoint was taken, and may have been retried since.
+    """
+    facts = azureml.glance(held.endpoint).facts
+    displaced = tuple(run for run in held.displaced if prefect_db.run_state(run).name not in PROMOTED)
+    if facts.run and prefect_db.stands(facts.run, facts.since):
+        return tuple(run for run in displaced if run != facts.run)
+    if not facts.run or facts.run in held.runs:
+        return displaced
+    state = prefect_db.run_state(facts.run).type
     if state in ("RUNNING", "CANCELLING"):
-        # Who is done gives the endpoint up first, and says how it ended afterwards.
         raise Transient(
-            f"Flow run {writer} wrote to {held.endpoint} last, holds it no more, and has not ended yet. It ends by itself; "
+            f"Flow run {facts.run} wrote to {held.endpoint} last, holds it no more, and has not ended yet. It ends by itself; "
             "where its process is dead, change its state to Crashed."
         )
-    return () if state in ("COMPLETED", "GONE") else (writer,)
+    return displaced if state == "GONE" else (*displaced, facts.run)
 
 
 def give_way(holder: Holder) -> None:

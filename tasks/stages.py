@@ -4,7 +4,7 @@ May import prefect, `aml_canary.domain`, `aml_canary.gateways` and the other tas
 """
 
 from contextlib import AbstractContextManager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -112,12 +112,6 @@ def shift_traffic(step: ShiftTraffic, order: Order, left: Left, holder: Holder) 
     with waits_shown(order.endpoint, step):
         azureml.shift_traffic(left.live, step.weights, step.mirror, facts, left.wanted.stage.endpoint.tags)
     get_run_logger().info("Live traffic of %s is now as in %s", order.endpoint, shift_text(step))
-
-
-@retried(lambda parameters: f"sign-traffic-of-{parameters['live'].name}")
-def sign_traffic(live: Observed, holder: Holder) -> None:
-    """Put this run's name to traffic that is as it should be: one PUT of the same weights."""
-    azureml.shift_traffic(live, live.traffic, live.mirror_traffic, replace(live.facts, run=holder.run), {})
 
 
 @retried(_by_step)

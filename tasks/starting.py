@@ -14,7 +14,7 @@ from aml_canary.domain.manifest_reader import discover
 from aml_canary.domain.order import Order, what_is_left
 from aml_canary.domain.steps import label
 from aml_canary.errors import ManifestRefused, Permanent
-from aml_canary.gateways import azureml, prefect_history
+from aml_canary.gateways import azureml, prefect_db, prefect_history
 from aml_canary.gateways.git import GitTree, mirror_of, shown_address
 from aml_canary.gateways.prefect_runs import start_rollout, start_sync, start_teardown
 from aml_canary.settings import settings
@@ -77,7 +77,7 @@ def start(order: Order) -> tuple[bool, bool, str]:
     """Compare, and start the rollout where one is wanted. Waits for nothing, so that one endpoint never holds up another."""
     history = prefect_history.rollouts_of(order.endpoint)
     there = azureml.glance(order.endpoint)
-    live = taken_over(there, history)
+    live = taken_over(there, history, stands=prefect_db.stands(there.facts.run, there.facts.since))
     if live.busy and not any(past.alive for past in history):
         return False, True, f"{order.endpoint}: Azure is at work on it; it is compared the next time."
     left = what_is_left(order, live).plan.steps

@@ -124,12 +124,14 @@ def decide(
     )
 
 
-def taken_over(live: Observed, history: Sequence[Past]) -> Observed:
-    """The endpoint as a new rollout would find it: an unfinished one ends its step and gives way first, and its traffic goes back to stable."""
+def taken_over(live: Observed, history: Sequence[Past], *, stands: bool) -> Observed:
+    """The endpoint as a new rollout would find it: an unfinished one ends its step and gives way first, and its traffic goes back to stable.
+
+    `stands`: whoever wrote last was done with it, so that it stays whatever became of the run.
+    """
     if live.exists and live.busy and any(past.alive for past in history):
         live = replace(live, state="Succeeded")
-    writer = next((past for past in history if past.run == live.facts.run), None)
-    if writer is None or writer.promoted or not live.facts.stable:
+    if stands or not live.facts.stable or all(past.run != live.facts.run for past in history):
         return live
     return replace(live, traffic=nonzero(live.facts.stable), mirror_traffic={})
 

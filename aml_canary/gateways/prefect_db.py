@@ -263,6 +263,24 @@ def all_kept(run: str, prefix: str) -> tuple[Any, ...]:
     return tuple(json.loads(item.value) for item in sorted(found, key=lambda item: (item.created is None, item.created)))
 
 
+def let_stand(run: str, since: str) -> None:
+    """Keep with a run that what it wrote to its endpoint at that time is as its order wants it: whatever becomes of the run, it stays."""
+    keep(run, _standing(since), True)
+
+
+def stands(run: str, since: str) -> bool:
+    """Whether what the run wrote to its endpoint at that time is to stay."""
+    try:
+        return kept(run, _standing(since)) is not None
+    except ValueError:
+        # Anybody may edit a tag on Azure.
+        return False
+
+
+def _standing(since: str) -> str:
+    return "stands-" + re.sub(r"[^0-9]", "", since)
+
+
 def _raise_unless(error: PrefectHTTPStatusError, expected: int) -> None:
     if error.response.status_code != expected:
         raise error

@@ -33,8 +33,8 @@ class World:
 
     def __init__(self, policy: str) -> None:
         self.prefect, self.policy, self.head = PrefectModel(), policy, "a"
-        # What is live, what gets a tenth of the traffic beside it, who wrote that, and what to come back to.
-        self.live, self.canary, self.writer, self.stable = "", "", "", ""
+        # What is live, what gets a tenth of the traffic beside it, who wrote that and when, and what to come back to.
+        self.live, self.canary, self.writer, self.since, self.stable = "", "", "", "", ""
         self.processes: dict[str, Process] = {}
         self.approved: set[UUID] = set()
         self.writing: str = ""
@@ -48,7 +48,7 @@ class World:
         self.writing = by
         try:
             turn()
-            self.live, self.canary, self.writer, self.stable = live, canary, by, stable
+            self.live, self.canary, self.writer, self.stable, self.since = live, canary, by, stable, str(self.prefect.number())
             turn()
         finally:
             self.writing = ""
@@ -60,7 +60,7 @@ class World:
 
     def glance(self, _endpoint: str) -> SimpleNamespace:
         turn()
-        return SimpleNamespace(facts=Facts(run=self.writer))
+        return SimpleNamespace(facts=Facts(run=self.writer, since=self.since))
 
     def roll_back(self, _endpoint: str, holder: Holder) -> str:
         turn()
@@ -72,7 +72,7 @@ class World:
         """The guard holds no lock; what it writes is where everybody who may write as well goes back to."""
         turn()
         if self.writer in holder.runs and self.stable:
-            self.live, self.canary = self.stable, ""
+            self.live, self.canary, self.since = self.stable, "", str(self.prefect.number())
         return ""
 
     # --- What Prefect runs -------------------------------------------------------------------------------------------
@@ -83,7 +83,7 @@ class World:
         history = prefect_history.rollouts_of("e")
         turn()
         there = self.observed()
-        live = taken_over(there, history)
+        live = taken_over(there, history, stands=prefect_db.stands(self.writer, self.since))
         left = () if live.traffic == {head: 100} else LEFT
         verdict = decide("e", head, history, left, {}, head, writer=self.writer, unfinished=live.traffic != there.traffic)
         if verdict.do == "drifted":
@@ -112,9 +112,8 @@ class World:
         try:
             while self.next_step(run, order, holder):
                 pass
-            if self.writer in holder.runs - {holder.run}:
-                lock.give_way(holder)
-                self.write(holder.run, self.live, self.canary, self.stable)
+            if self.writer in holder.runs:
+                prefect_db.let_stand(self.writer, self.since)
             lock.release_endpoint(holder)
             end(StateType.COMPLETED, "Promoted")
         except Superseded:
@@ -212,6 +211,11 @@ class World:
         if run := self.of_person(which, {StateType.CRASHED, StateType.FAILED}):
             self.prefect.put(run, StateType.SCHEDULED, "AwaitingRetry")
 
+    def again(self, which: int) -> None:
+        """Somebody retries what was promoted."""
+        if (run := self.of_person(which, {StateType.COMPLETED})) and run.state.name == "Promoted":
+            self.prefect.put(run, StateType.SCHEDULED, "AwaitingRetry")
+
     def settle(self) -> None:
         """Everything that goes on by itself has gone on; people answer, and retry what crashed of what git wants."""
         for _ in range(12):
@@ -259,7 +263,7 @@ def patient(task: Any) -> Callable[..., Any]:
 
 TASKS = {
     name: patient(getattr(lock, name))
-    for name in ("supersede", "seen", "try_lock", "hand_over", "release_endpoint", "wait_for_end", "not_promoted", "left_behind")
+    for name in ("supersede", "seen", "try_lock", "hand_over", "release_endpoint", "wait_for_end", "left_behind")
 }
 
 

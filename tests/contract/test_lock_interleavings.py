@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import Abort
@@ -22,13 +22,9 @@ from aml_canary.gateways.prefect_db import Holder
 from tasks import lock
 from tests.contract.lock_world import World, at_work, holders
 
-EVENTS = {"step": 60, "work": 12, "approve": 8, "push": 4, "deliver": 6, "watch": 3, "crash": 3, "retry": 4}
+EVENTS = {"step": 60, "work": 12, "approve": 8, "push": 4, "deliver": 6, "watch": 3, "crash": 3, "retry": 4, "again": 1}
 
 
-# One in which a rollout was at its last write when a newer commit's took the endpoint from it.
-@example("supersede", 1863054, 387)
-# One in which a rollout died after its last write, and the one that went on in its place had nothing left to write.
-@example("queue", 700, 304)
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(("supersede", "queue")), st.integers(0, 2**32), st.integers(50, 400))
 def test_no_interleaving_gives_two_writers_and_the_head_of_the_branch_is_what_is_live_in_the_end(
@@ -161,9 +157,42 @@ def test_traffic_left_behind_by_a_run_whose_lock_is_gone_is_put_back_first(world
     assert (world.live, world.canary) == ("x", "")
 
 
+def test_a_canary_left_behind_by_a_run_that_found_itself_outdated_when_retried_is_put_back_first(world: World) -> None:
+    former = running(world, "a")
+    world.prefect.put(world.prefect.runs[UUID(former.run)], StateType.COMPLETED, "Outdated")
+    world.live, world.canary, world.writer, world.stable = "x", "a", former.run, "x"
+    lock.take_endpoint(running(world, "b"), "supersede")
+    assert (world.live, world.canary) == ("x", "")
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_who_took_a_dead_rollout_s_place_and_is_outdated_puts_back_what_that_one_began_but_not_what_it_had_done(
+    world: World, done: bool
+) -> None:
+    dead = prefect_db.take_lock(running(world, "a", StateType.CRASHED))
+    world.live, world.canary, world.writer, world.stable, world.since = "x", "a", dead.run, "x", "7"
+    if done:
+        prefect_db.let_stand(dead.run, "7")
+    again = replace(dead, run=running(world, "b").run, token="another")
+    said = iter(("", "moved on"))
+    with pytest.raises(Outdated):
+        lock.take_endpoint(again, "supersede", lambda: next(said))
+    assert (world.live, world.canary) == ("x", "a" if done else "")
+    assert prefect_db.held_by("e") is None
+
+
+@pytest.mark.parametrize("kind", [StateType.SCHEDULED, StateType.RUNNING, StateType.CRASHED, StateType.COMPLETED])
+def test_what_was_promoted_stays_whatever_becomes_of_its_run_when_somebody_retries_it(world: World, kind: StateType) -> None:
+    promoted = running(world, "a", kind)
+    world.live, world.writer, world.stable, world.since = "a", promoted.run, "x", "7"
+    prefect_db.let_stand(promoted.run, "7")
+    lock.take_endpoint(running(world, "b"), "supersede")
+    assert world.live == "a"
+
+
 def test_what_was_promoted_is_not_put_back_by_who_comes_before_its_run_has_said_so(world: World) -> None:
     promoted, late = running(world, "a"), running(world, "b")
-    world.live, world.writer, world.stable = "a", promoted.run, "x"
+    world.live, world.writer, world.stable, world.since = "a", promoted.run, "x", "7"
     world.begin(late.run, lambda: lock.take_endpoint(late, "supersede") and None)
     process = world.processes[late.run]
     waits = 0
@@ -171,6 +200,7 @@ def test_what_was_promoted_is_not_put_back_by_who_comes_before_its_run_has_said_
         process.step()
         waits += 1
         if waits == 40:
+            prefect_db.let_stand(promoted.run, "7")
             world.prefect.put(world.prefect.runs[UUID(promoted.run)], StateType.COMPLETED, "Promoted")
     assert waits > 40, "it waits for the end of who wrote last"
     assert world.live == "a"

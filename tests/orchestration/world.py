@@ -90,7 +90,7 @@ class World:
     def stages(self, run: str) -> list[str]:
         """The names of the run's stage task runs, each as often as it ran to its end, in order."""
         looking = ("read-", "take-", "release-", "publish-", "hand-over-", "plan", "observe", "compare-", "look-", "find-", "supersede")
-        looking += ("quarantine", "end-quarantine", "show-timeline", "show-report")
+        looking += ("quarantine", "end-quarantine", "show-timeline", "show-report", "let-stand")
         return [task["name"] for task in self.prefect.task_runs(run) if not task["name"].startswith(looking)]
 
     def run_guard(self) -> str:
