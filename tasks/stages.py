@@ -26,7 +26,7 @@ from aml_canary.domain.steps import (
     label,
 )
 from aml_canary.errors import SmokeFailed
-from aml_canary.gateways import azureml
+from aml_canary.gateways import azureml, prefect_db
 from aml_canary.gateways.git import checked_out, mirror_of, shown_address
 from aml_canary.gateways.prefect_db import Holder
 from aml_canary.gateways.scoring import score
@@ -131,12 +131,23 @@ def delete_endpoint(step: DeleteEndpoint, endpoint: str) -> None:
 @retried(lambda parameters: f"roll-back-{parameters['endpoint']}")
 def roll_back(endpoint: str, holder: Holder) -> str:
     """Put all live traffic back where it was before the rollout's first shift, and say in one sentence what was done."""
-    back = azureml.put_traffic_back(endpoint, holder.runs, now())
+    back = None if _is_to_stay(endpoint, holder) else azureml.put_traffic_back(endpoint, holder.runs, now())
     # Afterwards, because nothing may be in the way of going back; why it goes back was written down before.
     audit_if_possible("put back", endpoint, run=holder.run, after=None if back is None else {"traffic": dict(back.traffic)})
     if back is None:
         return "Live traffic was as before the rollout and was left alone."
     return f"Live traffic was put back to {', '.join(f'{name} {weight} %' for name, weight in sorted(back.traffic.items()))}."
+
+
+def _is_to_stay(endpoint: str, holder: Holder) -> bool:
+    """Whether the rollout was done with what is live: somebody retried it since, and it has shifted nothing again."""
+    facts = azureml.glance(endpoint).facts
+    try:
+        return facts.run in holder.runs and prefect_db.stands(facts.run, facts.since)
+    except Exception as error:
+        # Going back waits for nobody.
+        get_run_logger().warning("Whether a rollout was done with what is live could not be found out: %s", error)
+        return False
 
 
 def now() -> str:

@@ -64,6 +64,8 @@ class World:
 
     def roll_back(self, _endpoint: str, holder: Holder) -> str:
         turn()
+        if prefect_db.stands(self.writer, self.since):
+            return ""
         if self.writer in holder.runs and self.stable and (self.live, self.canary) != (self.stable, ""):
             self.write(self.writer, self.stable, "", self.stable)
         return ""
@@ -71,7 +73,7 @@ class World:
     def guards_roll_back(self, _endpoint: str, holder: Holder) -> str:
         """The guard holds no lock; what it writes is where everybody who may write as well goes back to."""
         turn()
-        if self.writer in holder.runs and self.stable:
+        if self.writer in holder.runs and self.stable and not prefect_db.stands(self.writer, self.since):
             self.live, self.canary, self.since = self.stable, "", str(self.prefect.number())
         return ""
 

@@ -29,6 +29,20 @@ def test_retry_asks_no_earlier_approval_again_and_redoes_no_finished_stage(world
     assert [stages.count(name) for name in ("create-green", "smoke-invoke-green", "flight-green-10", "full-green")] == [1, 1, 1, 2]
 
 
+def test_what_was_promoted_stays_when_its_run_is_retried_and_then_rejected(world: World) -> None:
+    world.blue_is_live()
+    run = world.start_green("  approvals: {before: [full]}\n  retire: {delete: false}\n")
+    world.approve_through(run, "full-green")
+    assert world.end_of(run)["state"]["name"] == "Promoted"
+    world.set_traffic(blue=50, green=50)
+    world.prefect.retry(run, force=True)
+    wait_until(lambda: world.prefect.state(run) == "Suspended", "it asks whether to take all traffic again")
+    world.answer(run, "reject")
+    ended = world.end_of(run)
+    assert (ended["state"]["name"], world.traffic) == ("Rejected", {"blue": 50, "green": 50})
+    assert "was left alone" in ended["state"]["message"]
+
+
 def test_a_release_killed_in_every_stage_and_a_worker_killed_while_it_waits_still_end_as_planned(world: World) -> None:
     world.blue_is_live()
     before = len(world.writes())
