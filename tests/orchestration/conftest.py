@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,8 +65,20 @@ def here(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def world(stack: Stack, here: None, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[World]:
     """A test's own endpoint and repository. Afterwards nothing is broken any more."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
-    name = f"e{abs(hash(request.node.nodeid)) % 10**6:06d}-{words}"[:30].strip("-")
-    yield World(stack, tmp_path, name)
+    with one_world(stack, tmp_path, f"e{abs(hash(request.node.nodeid)) % 10**6:06d}-{words}"[:30].strip("-")) as made:
+        yield made
+
+
+@pytest.fixture
+def churn(stack: Stack, here: None, tmp_path: Path) -> Iterator[World]:
+    """The same, with the names that the documents have."""
+    with one_world(stack, tmp_path, "churn", "acme/models") as made:
+        yield made
+
+
+@contextmanager
+def one_world(stack: Stack, folder: Path, name: str, repository: str = "") -> Iterator[World]:
+    yield World(stack, folder, name, repository)
     stack.emulator.faults.clear()
     stack.emulator.pace(pace="fast")
     end_rollouts(stack, name)

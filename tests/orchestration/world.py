@@ -27,10 +27,10 @@ from examples.demo.stack import ROOT, Stack
 class World:
     """One test's view of the stack: an endpoint of its own, in a repository of its own."""
 
-    def __init__(self, stack: Stack, folder: Path, endpoint: str) -> None:
+    def __init__(self, stack: Stack, folder: Path, endpoint: str, repository: str = "") -> None:
         self.stack, self.endpoint = stack, endpoint
         self.prefect: PrefectApi = stack.prefect
-        self.repository = Repository(folder, name=f"acme/{endpoint}")
+        self.repository = Repository(folder, name=repository or f"acme/{endpoint}")
         self.repository.copy(ROOT / "examples" / "models", "models")
         self.repository.copy(ROOT / "examples" / "manifests" / "sample-request.json", "configs/sample-request.json")
 

@@ -1,0 +1,90 @@
+"""docs/operating.md, as somebody on call follows it: each of its commands is typed while what it is written for is so.
+
+Not typed is `az`, which is not installed; the rollout's name, the run's id and the kind of channel are the reader's own.
+"""
+
+import json
+import os
+import signal
+
+from tests.contract.channels import running_channel
+from tests.orchestration.world import World, wait_until
+from tests.reader import Reader
+
+
+def test_whoever_is_on_call_gets_by_with_what_the_operating_guide_has_them_type(churn: World) -> None:
+    world = churn
+    world.blue_is_live()
+    # For the worker that comes when the first is lost.
+    world.stack.env["AML_CANARY_REPOSITORIES"] = json.dumps({world.repository.name: world.repository.url})
+    with running_channel() as channel, Reader("docs/operating.md", world.repository.work, world.stack.env) as reader:
+        reader.own |= {"slack-webhook/ml-oncall": "custom-webhook/ml-oncall", "ENDPOINT": "churn"}
+        run = rollout(world, reader)
+        assert "an answer to flight-green-10" in reader.read(), "is anybody waiting for me"
+
+        status, approve, reject = reader.lines()
+        assert "churn" in reader.type(status)
+        assert "flight-green-10 is approved and goes on, as Ada said." in reader.type(approve)
+        assert world.until_asked(run) == "full-green"
+        assert world.traffic == {"blue": 90, "green": 10}
+        assert "live traffic goes back, as Ada said." in reader.type(reject)
+        assert (world.end_of(run)["state"]["name"], world.traffic) == ("Rejected", {"blue": 100})
+        explained = reader.say("aml-canary explain churn@1a2b3c4")
+        assert explained.index("Ada (unverified) approved flight-green-10: latency is fine") < explained.index("latency is not fine")
+        assert "Ada (unverified)" in reader.say("aml-canary audit churn@1a2b3c4 --verify")
+        assert "Lifted." in reader.say("aml-canary unquarantine ENDPOINT")
+
+        assert "made: channel custom-webhook/ml-oncall" in reader.read(typed=f"{channel.url}/hook\n")
+        rollout(world, reader)
+        with reader.beginning("aml-canary watch churn") as watching:
+            assert "Live traffic was as before the rollout" in reader.read(), "abort"
+            assert watching.wait(60) == 1, "it ends as git does not want it"
+        assert any("Aborted" in subject or "aborted" in subject for subject in channel.subjects()), channel.subjects()
+        reader.skip("az")
+
+        world.stack.emulator.pace({"deployment.create": {"reads": 10**6}})
+        run = rollout(world, reader, "v1", until="create-green")
+        lose_the_machine(world, run)
+        assert world.prefect.state(run) == "Running", "nobody has told Prefect"
+        assert "ACCEPT" in reader.read(), "set_state"
+        assert world.prefect.state(run) == "Crashed"
+        world.let_azure_go_on()
+        world.prefect.retry(run, force=True)
+        assert world.until_asked(run) == "flight-green-10", "and Retry goes on"
+        assert "The rollout of churn is ended." in reader.say('aml-canary abort churn "its machine is gone"')
+
+        commit = world.push({"blue": 100}, {"blue": "v1"})
+        reader.read()
+        [sync] = [found for found in world.prefect.runs("sync") if found["parameters"]["repository"] == world.repository.name]
+        assert "churn" in world.end_of(sync["id"])["state"]["message"]
+        [again] = [found for found in world.prefect.runs("canary") if found["parameters"]["commit"] == commit]
+        world.approve_through(again["id"], "delete-green")
+        assert world.end_of(again["id"])["state"]["name"] == "Promoted"
+
+        status, az = reader.lines()
+        assert az.startswith("az ")
+        assert "blue 100 %" in reader.type(status)
+        reader.say("prefect deployment run guard/guard")
+        [guard] = world.prefect.runs("guard")
+        assert world.end_of(guard["id"])["state"]["type"] == "COMPLETED"
+        reader.say("prefect deployment run teardown/teardown --param endpoint=churn")
+        [teardown] = [found for found in world.prefect.runs("teardown") if found["parameters"]["endpoint"] == "churn"]
+        world.approve_through(teardown["id"], "delete-endpoint")
+        assert world.end_of(teardown["id"])["state"]["type"] == "COMPLETED"
+
+
+def rollout(world: World, reader: Reader, model: str = "v2", *, until: str = "flight-green-10") -> str:
+    """A rollout of green that waits at this gate, or is at work on this step; from now on the document's is this one."""
+    run = world.start_green(model=model)
+    if until.startswith("create-"):
+        wait_until(lambda: world.azure_is_at_work("green"), "it is at work")
+    else:
+        assert world.until_asked(run) == until
+    reader.own |= {"churn@1a2b3c4": world.prefect.run(run)["name"], "<run id>": run}
+    return run
+
+
+def lose_the_machine(world: World, run: str) -> None:
+    """kill -9 worker and flow at once; another worker comes."""
+    flow = int(str(world.prefect.run(run)["infrastructure_pid"]).split(":")[-1])
+    world.restart_worker(lambda: os.kill(flow, signal.SIGKILL))
