@@ -22,12 +22,14 @@ class Reader:
     `own` maps what stands in the document for the reader's own to what it is here; more can be put in on the way.
     """
 
-    def __init__(self, document: str, folder: Path, env: Mapping[str, str], own: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, document: str, folder: Path, env: Mapping[str, str], own: Mapping[str, str] | None = None, languages: Iterable[str] = ("sh",)
+    ) -> None:
         self.document, self.folder = document, folder
         self.env, self.own = dict(env), dict(own or {})
         # What a shell that is kept open would know by now.
         self.exported: list[str] = []
-        self._blocks: Iterator[Block] = iter(self._in(("sh",)))
+        self._blocks: Iterator[Block] = iter(self._in(languages))
 
     def _in(self, languages: Iterable[str]) -> list[Block]:
         return [block for block in blocks(*languages) if block.where == self.document]
@@ -68,7 +70,7 @@ class Reader:
         )
         assert done.returncode == code, f"{self.document}: {commands}\n{done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
-        self.exported += [command for command in commands if command.startswith("export ")]
+        self.exported += [command for command in commands if command.startswith(("export ", "set -a;"))]
         return done.stdout + done.stderr
 
     @contextmanager

@@ -53,13 +53,18 @@ def test_the_demo_ends_as_it_should_and_whoever_goes_on_as_the_guide_says_gets_t
 
 def walk_through_the_guide(folder: Path) -> None:
     """What docs/getting-started.md has its reader do once the demo is up."""
-    beginner = Beginner(folder)
+    with Beginner(folder) as beginner:
+        walk(beginner)
+
+
+def walk(beginner: Beginner) -> None:
     beginner.take_over()
     beginner.write_a_manifest()
     first = beginner.push_the_first()
-    assert beginner.approve_each(first) == ["full-blue"]
-    assert beginner.ended(first) == "Promoted"
-    assert "houses" in beginner.watched()
+    with beginner.beginning(beginner.watch) as watching:
+        assert beginner.approve_each(first) == ["full-blue"]
+        assert beginner.ended(first) == "Promoted"
+        assert "houses" in watching.communicate(timeout=60)[0], "it ends by itself"
     second = beginner.push_the_canary()
     assert beginner.approve_each(second, but="full-green") == ["flight-green-10"]
     assert "AuthorizationFailed" in beginner.break_the_last_step(second)

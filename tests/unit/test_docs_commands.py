@@ -35,7 +35,7 @@ AZ = {
     "login": set(),
 }
 # Programs that are everywhere; of these the syntax is checked, and nothing else.
-EVERYWHERE = {"cat", "cd", "curl", "eval", "export", "git", "pip", "python", "."}
+EVERYWHERE = {"cat", "cd", "curl", "eval", "export", "git", "pip", "python", "set", "."}
 
 
 def split(line: Line) -> list[str]:
