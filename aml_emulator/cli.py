@@ -21,7 +21,7 @@ from aml_emulator.process import EmulatorError, RunningEmulator
 
 DEFAULT_DIR = Path(".aml-emulator")
 dir_option = click.option(
-    "--dir", "folder", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_DIR, show_default=True,
+    "--dir", "folder", type=click.Path(path_type=Path, file_okay=False, resolve_path=True), default=DEFAULT_DIR, show_default=True,
     help="Where the emulator keeps its files.",
 )  # fmt: skip
 
@@ -35,7 +35,7 @@ def main() -> None:
 @main.command()
 @dir_option
 @click.option(
-    "--state", type=click.Path(path_type=Path, file_okay=False),
+    "--state", type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
     help="Keep everything here and go on with it at the next start. Without it, each start is empty.",
 )  # fmt: skip
 @click.option("--arm-port", type=click.IntRange(0, 65535), default=0, help="Port of the control plane (TLS). 0 takes a free one.")
@@ -50,7 +50,7 @@ def main() -> None:
     help="Run deployments with the emulator's own Python, or with one environment per list of pip requirements.",
 )
 @click.option(
-    "--environment-cache", type=click.Path(path_type=Path, file_okay=False),
+    "--environment-cache", type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
     help="Where cached environments are kept; several emulators may share it.",
 )  # fmt: skip
 @click.option("--subscription", help="Subscription id.")

@@ -70,21 +70,27 @@ def test_help_texts_are_those_of_the_program() -> None:
     assert {f"`{kind}`" for kind in KINDS} == set(re.findall(r"`[a-z_.]+`", README.split("\nKinds: ")[1].split("\n")[0]))
 
 
-def test_the_script_runs_as_it_stands_with_the_printed_exports_and_so_do_the_examples_after_it(
-    aml_emulator: RunningEmulator, tmp_path: Path
-) -> None:
-    aml_emulator.reset()
-    script, score, _, faults, pace = blocks("python")
-    (tmp_path / "src").mkdir()
-    (tmp_path / "src/score.py").write_text(score)
-    (tmp_path / "script.py").write_text(script)
+def write_the_script(folder: Path) -> None:
+    """The ten lines, and each file that they need, as they stand."""
+    script, score, *_ = blocks("python")
+    (folder / "src").mkdir()
+    (folder / "src/score.py").write_text(score)
+    (folder / "script.py").write_text(script)
     assert "These ten lines" in README
     assert len([line for line in script.splitlines() if line]) == 10
     for name, text in zip(("endpoint.yml", "blue.yml", "conda.yml"), blocks("yaml"), strict=True):
         assert f"`{name}`\n\n```yaml\n{text}" in README
-        (tmp_path / name).write_text(text)
+        (folder / name).write_text(text)
     for name, text in re.findall(r"`(\w+\.json)` = `([^`]+)`", README):
-        (tmp_path / name).write_text(text)
+        (folder / name).write_text(text)
+
+
+def test_the_script_runs_as_it_stands_with_the_printed_exports_and_so_do_the_examples_after_it(
+    aml_emulator: RunningEmulator, tmp_path: Path
+) -> None:
+    aml_emulator.reset()
+    write_the_script(tmp_path)
+    *_, faults, pace = blocks("python")
     folder = Path(aml_emulator.ca_bundle).parent
     command = f'eval "$({sys.executable} -m aml_emulator.cli env --dir {folder})"; exec {sys.executable} script.py'
     ran = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False)
