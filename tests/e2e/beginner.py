@@ -68,7 +68,10 @@ class Beginner(Reader):
         (self.folder / "configs" / "houses.canary.yml").write_text(written.text)
         printed = self.read()
         assert "flight-green-10" in printed, printed
-        return self._run()
+        run = self._run()
+        self._until_asked(run)
+        assert "create-green" in self.say("aml-canary explain houses")
+        return run
 
     def break_the_last_step(self, run: str) -> str:
         """Section 6: why the run has failed."""

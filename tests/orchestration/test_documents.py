@@ -18,7 +18,7 @@ def test_whoever_is_on_call_gets_by_with_what_the_operating_guide_has_them_type(
     # For the worker that comes when the first is lost.
     world.stack.env["AML_CANARY_REPOSITORIES"] = json.dumps({world.repository.name: world.repository.url})
     with running_channel() as channel, Reader("docs/operating.md", world.repository.work, world.stack.env) as reader:
-        reader.own |= {"slack-webhook/ml-oncall": "custom-webhook/ml-oncall", "ENDPOINT": "churn"}
+        reader.own |= {"slack-webhook/ml-oncall": "custom-webhook/ml-oncall", "ENDPOINT": "churn", " PATH": " configs/churn.canary.yml"}
         run = rollout(world, reader)
         assert "an answer to flight-green-10" in reader.read(), "is anybody waiting for me"
 
@@ -29,6 +29,7 @@ def test_whoever_is_on_call_gets_by_with_what_the_operating_guide_has_them_type(
         assert world.traffic == {"blue": 90, "green": 10}
         assert "live traffic goes back, as Ada said." in reader.type(reject)
         assert (world.end_of(run)["state"]["name"], world.traffic) == ("Rejected", {"blue": 100})
+        assert "| 1 | `smoke-invoke-green` |" in reader.say("aml-canary plan PATH"), "green is there from before"
         explained = reader.say("aml-canary explain churn@1a2b3c4")
         assert explained.index("Ada (unverified) approved flight-green-10: latency is fine") < explained.index("latency is not fine")
         assert "Ada (unverified)" in reader.say("aml-canary audit churn@1a2b3c4 --verify")
@@ -75,7 +76,9 @@ def test_whoever_is_on_call_gets_by_with_what_the_operating_guide_has_them_type(
 
 def rollout(world: World, reader: Reader, model: str = "v2", *, until: str = "flight-green-10") -> str:
     """A rollout of green that waits at this gate, or is at work on this step; from now on the document's is this one."""
-    run = world.start_green(model=model)
+    commit = world.push({"green": 100}, {"green": model})
+    reader.say("aml-canary run PATH")
+    [run] = [str(found["id"]) for found in world.prefect.runs("canary") if found["parameters"]["commit"] == commit]
     if until.startswith("create-"):
         wait_until(lambda: world.azure_is_at_work("green"), "it is at work")
     else:

@@ -1,15 +1,16 @@
-"""Everything that the documents have their reader type: each command is run, or held against the program that would run it.
+"""Everything that the documents have their reader type is typed in some test, by a `Reader`; this is where that is seen to.
 
-Run, and its output compared: our own commands that need neither Azure nor Prefect. Parsed by the real program, and not run: our other
-commands, Prefect's, make's, the emulator's. Held against a list in here, because the program is not installed: `az`.
-A program that is not named in here may not be in a block.
+Here is typed what needs neither Azure nor Prefect. Whether all of it is what the programs take is asked of the programs themselves, without
+running them. Held against a list in here, because the program is not installed: `az`, and of that nothing is typed.
 """
 
 import json
+import os
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 
 import click
 import pytest
@@ -20,8 +21,9 @@ from aml_canary.domain.observed import absent
 from aml_emulator.cli import main as emulator
 from aml_emulator.faults import Faults
 from aml_emulator.routes import OPERATIONS
-from examples.demo.stack import exports
-from tests.unit.documents import COMMANDS, OURS, ROOT, Line, blocks, in_blocks, sessions, shell
+from examples.demo.stack import BIN, exports
+from tests.reader import Reader
+from tests.unit.documents import COMMANDS, OURS, ROOT, Line, blocks, in_blocks, in_sentences, sessions, shell
 
 # Of Microsoft's documents: what is used here of each command. Nothing of `az` is installed, so nothing of it is run.
 AZ = {
@@ -125,6 +127,79 @@ def test_every_module_and_file_given_to_python_exists():
             assert there or (ROOT / found[1].replace(".", "/") / "__main__.py").exists(), f"{line.where}: {line.command}"
         for path in re.findall(r"(?<= )tests/\S+", line.command):
             assert list(ROOT.glob(path)), f"{line.where}: {line.command}"
+
+
+# Where a document's shell blocks are typed, one after the other, all of them.
+TYPED = {
+    "CONTRIBUTING.md": "tests/unit/test_docs_commands.py",
+    "aml_emulator/README.md": "tests/e2e/test_installing.py",
+    "docs/azure.md": "tests/e2e/test_going_to_azure.py",
+    "docs/getting-started.md": "tests/e2e/beginner.py",
+    "docs/git.md": "tests/unit/test_docs_commands.py",
+    "docs/operating.md": "tests/orchestration/test_documents.py",
+    "docs/security.md": "tests/e2e/test_installing.py",
+}
+# Commands in sentences that no `Reader` says, and the test that runs each.
+RUN = {
+    "aml-canary validate --format sarif": "tests/unit/test_docs_commands.py",
+    "aml-canary schema --format markdown": "tests/unit/test_docs.py",
+    "aml-canary schema --format markdown > docs/manifest.md": "tests/unit/test_docs.py",
+    "aml-canary status --format json": "tests/orchestration/test_cli.py",
+    "aml-canary audit RUN": "tests/orchestration/test_retry.py",
+    "aml-emulator start --help": "tests/contract/emulator/test_emulator_readme.py",
+    "aml-emulator start --state DIR": "tests/contract/emulator/test_emulator_state.py",
+    "aml-emulator start --answers FILE": "tests/orchestration/conftest.py",
+    "prefect server start": "tests/contract/receiver_world.py",
+}
+
+
+def typed_where() -> set[str]:
+    """The documents with a block that has more than exports, which `test_docs_blocks` runs, and `az`, which nobody can."""
+    return {line.where for line in in_blocks() if not line.output and not line.command.startswith(("export ", "az "))} - transcribed()
+
+
+def transcribed() -> set[str]:
+    """Documents whose only commands are those of transcripts."""
+    return set(sessions()) - {block.where for block in blocks("sh")}
+
+
+def test_each_document_with_commands_in_blocks_is_typed_by_a_test():
+    assert typed_where() == set(TYPED)
+    for where, test in TYPED.items():
+        text = (ROOT / test).read_text()
+        assert re.search(rf'Reader\(\s*"{where}"|GUIDE = "{where}"', text), f"{test} has no reader of {where}"
+
+
+def test_each_command_in_a_sentence_is_typed_by_a_test():
+    said = {
+        found for test in (ROOT / "tests").rglob("*.py") for found in re.findall(r"""\.say\(\s*(?:"([^"]*)"|'([^']*)')""", test.read_text())
+    }
+    said_too = {text for found in said for text in found if text}
+    there = {line.command for line in in_sentences() if re.match(r"(aml-canary|aml-emulator|prefect) [a-z-]+ \S", line.command)}
+    there |= {line.command for line in in_sentences() if line.command.startswith("prefect --")}
+    begun = {"aml-canary watch churn"}
+    assert there - said_too - begun - {line.command for line in in_blocks()} == set(RUN)
+    for test in RUN.values():
+        assert (ROOT / test).exists()
+
+
+def test_whoever_changes_something_types_what_contributing_has():
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    with Reader("CONTRIBUTING.md", ROOT, env | {"PYTEST_ADDOPTS": "-p no:cacheprovider"}, {".venv/bin/python": sys.executable}) as reader:
+        everything, one = reader.lines()
+        assert "2 passed" in reader.type(one)
+        # These very tests, so they are only counted.
+        assert re.search(r"\d{4} tests collected", reader.type(f"{everything} --collect-only --quiet"))
+
+
+def test_findings_go_where_docs_git_has_them_go(checkout):
+    env = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    (checkout / "configs/bad.canary.yml").write_text("endpoint: {name: bad}\n")
+    with Reader("docs/git.md", checkout, env) as reader:
+        assert reader.lines()[0].startswith("export ")
+        reader.read(code=1)
+    [found] = json.loads((checkout / "aml-canary.sarif").read_text())["runs"]
+    assert {at["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for at in found["results"]} == {"configs/bad.canary.yml"}
 
 
 OFFLINE = ("--help", "--version", "init", "plan", "schema", "validate")
