@@ -1,4 +1,4 @@
-"""docs/operating.md, as somebody on call follows it: each of its commands is typed while what it is written for is so.
+"""docs/operating.md, as somebody on call follows it: each of its commands is typed while what it is written for is so. And a manifest.
 
 Not typed is `az`, which is not installed; the rollout's name, the run's id and the kind of channel are the reader's own.
 """
@@ -7,9 +7,11 @@ import json
 import os
 import signal
 
+from examples.demo.manifests import path_of
 from tests.contract.channels import running_channel
 from tests.orchestration.world import World, wait_until
 from tests.reader import Reader
+from tests.unit.documents import blocks
 
 
 def test_whoever_is_on_call_gets_by_with_what_the_operating_guide_has_them_type(churn: World) -> None:
@@ -72,6 +74,18 @@ def test_whoever_is_on_call_gets_by_with_what_the_operating_guide_has_them_type(
         [teardown] = [found for found in world.prefect.runs("teardown") if found["parameters"]["endpoint"] == "churn"]
         world.approve_through(teardown["id"], "delete-endpoint")
         assert world.end_of(teardown["id"])["state"]["type"] == "COMPLETED"
+
+
+def test_the_manifest_of_docs_git_is_rolled_out_as_it_stands(churn: World) -> None:
+    world = churn
+    [text] = [block.text for block in blocks("yaml") if block.where == "docs/git.md" and block.text.startswith("# One endpoint")]
+    run = world.start(world.repository.push({path_of("churn"): text}, "churn, as docs/git.md has it"))
+    asked = []
+    while world.prefect.wait(run, "Suspended")["state"]["name"] == "Suspended":
+        asked.append(world.prefect.gate(run))
+        world.answer(run)
+    assert (world.prefect.state(run), asked) == ("Promoted", ["full-green"])
+    assert (world.traffic, world.deployments) == ({"green": 100}, {"blue": 1, "green": 1})
 
 
 def rollout(world: World, reader: Reader, model: str = "v2", *, until: str = "flight-green-10") -> str:

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from aml_canary.domain.manifest_reader import read_manifest
+from aml_canary.domain.manifest_reader import read_manifest, require
+from aml_canary.domain.observed import absent
+from aml_canary.domain.order import order_of, what_is_left
+from aml_canary.domain.steps import ShiftTraffic
 from aml_canary.domain.tree import MemoryTree
 from aml_canary.settings import Settings
 from tests.unit.documents import DOCS, OURS, ROOT, Block, blocks
@@ -42,8 +45,8 @@ def kind_of(block: Block) -> str:
     return "azure" if block.where.startswith("aml_emulator/") else ""
 
 
-def findings(text: str) -> list[str]:
-    """What is wrong with a manifest in a repository that has the examples' files, where the documents say they are."""
+def tree_with(text: str) -> tuple[MemoryTree, str]:
+    """A repository that has the examples' files, where the documents say they are, and a manifest; its path."""
     sources = {"configs": "configs", "examples": "examples", "models": "examples/models"}
     files = {
         f"{name}/{path.relative_to(ROOT / source).as_posix()}": path.read_bytes()
@@ -52,8 +55,13 @@ def findings(text: str) -> list[str]:
         if path.is_file() and "__pycache__" not in path.parts
     }
     requests = dict.fromkeys(("examples/manifests/houses-request.json", "examples/manifests/churn-request.json"), b"{}")
-    tree = MemoryTree({**files, **requests, "examples/manifests/canary.yml": text.encode()})
-    return [str(finding) for finding in read_manifest(tree, "examples/manifests/canary.yml").errors]
+    path = "examples/manifests/canary.yml"
+    return MemoryTree({**files, **requests, path: text.encode()}), path
+
+
+def findings(text: str) -> list[str]:
+    """What is wrong with a manifest there."""
+    return [str(finding) for finding in read_manifest(*tree_with(text)).errors]
 
 
 YAML = blocks("yaml")
@@ -72,6 +80,17 @@ def test_every_yaml_block_is_read_by_what_it_is_for(block):
         assert {hook["id"] for repo in yaml.safe_load(block.text)["repos"] for hook in repo["hooks"]} <= hooks
     else:
         assert kind in ("schedules", "azure"), f"{block.where}: no test reads this:\n{block.text}"
+
+
+@pytest.mark.parametrize("block", [block for block in YAML if kind_of(block) == "manifest"], ids=lambda block: block.where)
+def test_every_whole_manifest_has_a_way_from_nothing_to_where_it_ends(block):
+    tree, path = tree_with(block.text)
+    order = order_of(require(read_manifest(tree, path)), tree, "https://git.example.com/acme/models", "a" * 40)
+    steps = what_is_left(order, absent("churn")).plan.steps
+    shifts = [step for step in steps if isinstance(step, ShiftTraffic)]
+    assert dict(shifts[-1].weights) == {
+        name: weight for name, weight in yaml.safe_load(block.text)["endpoint"]["traffic"].items() if weight
+    }
 
 
 def test_a_manifest_that_would_be_refused_is_found():
