@@ -3,16 +3,16 @@
 Only what is the reader's own there, such as a run's name or an address on the internet, is another here, and every use of this says which.
 """
 
-import os
 import re
-import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
+from examples.demo.processes import Process
 from tests.unit.documents import ROOT, Block, blocks, shell, without_fences
 
 
@@ -74,21 +74,16 @@ class Reader:
         return done.stdout + done.stderr
 
     @contextmanager
-    def beginning(self, command: str) -> Iterator["subprocess.Popen[str]"]:
-        """A command that goes on until the end of the block; where it stands in no block of the document, a sentence has it."""
+    def beginning(self, command: str) -> Iterator[Process]:
+        """A command that goes on, until the end of the block at most; where it stands in no block of the document, a sentence has it."""
         if command not in [line for block in self._in(("sh",)) for line in shell(block.text)]:
             self._insist(command)
-        words = self._shell(command)
-        # A group of its own, because the shell is the one that is started.
-        going = subprocess.Popen(
-            words, env=self.env, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-        )
-        try:
-            yield going
-        finally:
-            if going.poll() is None:
-                os.killpg(going.pid, signal.SIGTERM)
-            going.communicate(timeout=60)
+        with TemporaryDirectory() as folder:
+            going = Process(command, self._shell(command), self.env, Path(folder) / "log", cwd=self.folder)
+            try:
+                yield going
+            finally:
+                going.stop()
 
     def _insist(self, command: str) -> None:
         assert f"`{command}`" in without_fences((ROOT / self.document).read_text()), f"{self.document} has no `{command}`"

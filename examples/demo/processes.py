@@ -59,6 +59,10 @@ class Process:
                 )
             time.sleep(0.05)
 
+    def wait(self, seconds: float) -> int:
+        """Its exit code, once it has ended by itself. Raises subprocess.TimeoutExpired."""
+        return self._popen.wait(seconds)
+
     def stop(self, seconds: float = 5.0) -> None:
         """End it and what it started: politely, then not. Does nothing where it has ended."""
         self._signal(signal.SIGTERM)

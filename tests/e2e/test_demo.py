@@ -64,7 +64,8 @@ def walk(beginner: Beginner) -> None:
     with beginner.beginning(beginner.watch) as watching:
         assert beginner.approve_each(first) == ["full-blue"]
         assert beginner.ended(first) == "Promoted"
-        assert "houses" in watching.communicate(timeout=60)[0], "it ends by itself"
+        assert watching.wait(60) == 0, "it ends by itself"
+        assert "houses" in watching.log.read_text()
     second = beginner.push_the_canary()
     assert beginner.approve_each(second, but="full-green") == ["flight-green-10"]
     assert "AuthorizationFailed" in beginner.break_the_last_step(second)

@@ -43,9 +43,7 @@ def fork_runs(stack: Stack) -> None:
     ready = [sys.executable, str(program), str(place)]
     stack.processes["runs"] = Process("runs", ready, stack.env | {"PYTHONPATH": str(ROOT)}, stack.folder / "logs" / "runs.log", cwd=ROOT)
     stack.processes["runs"].wait_until(place.exists, 60)
-    command = {"job_variables": {"command": shlex.join([sys.executable, "-S", "-E", str(program), str(place), "begin"])}}
-    for found in stack.prefect.call("POST", "/deployments/filter", {}):
-        stack.prefect.call("PATCH", f"/deployments/{found['id']}", command)
+    stack.begin_runs_by(shlex.join([sys.executable, "-S", "-E", str(program), str(place), "begin"]))
 
 
 @pytest.fixture
