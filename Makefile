@@ -35,7 +35,7 @@ demo: install
 	$(BIN)/python -m examples.demo --approve $(APPROVE)
 
 test: install
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-ui: install
 	$(BIN)/python -m pytest tests/ui

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from aml_canary.domain.standing import Picture, Standing
 
 _LOOKS_EVERY_SECONDS = 2.0
+# A push becomes a rollout within seconds; with a worker's default settings it may take twenty.
+_BEGINS_WITHIN_SECONDS = 60.0
+# Azure's limit. A run's id is longer.
+_LONGEST_ENDPOINT = 32
 
 
 @click.command()
@@ -69,13 +73,31 @@ def watch(run: str, form: str) -> None:
     """Look on while RUN goes on, by its id, its name, or the endpoint that it holds: stages, live traffic, verdict, how long still.
 
     In a pipe it prints a line for each change. It ends when the run ends: exit code 0 where that is as git wants it, otherwise 1.
+    Where no rollout holds an endpoint, the next that does within a minute is watched, so that this can follow a push at once.
     """
-    from aml_canary.gateways.prefect_answers import find_run
-
     insist_on_prefect()
-    id_ = str(find_run(run).id)
+    id_ = _begun(run)
     fine = _watch_terminal(id_) if form == "text" and on_terminal() else _watch_pipe(id_, form)
     sys.exit(0 if fine else 1)
+
+
+def _begun(name: str) -> str:
+    """The run of this name, or the one that holds the endpoint of this name, or will within a minute. Raises Permanent."""
+    from aml_canary.errors import Permanent
+    from aml_canary.gateways.prefect_answers import find_run
+
+    deadline = time.monotonic() + _BEGINS_WITHIN_SECONDS
+    waiting = False
+    while True:
+        try:
+            return str(find_run(name).id)
+        except Permanent:
+            if "@" in name or len(name) > _LONGEST_ENDPOINT or time.monotonic() > deadline:
+                raise
+        if not waiting:
+            click.echo(f"No rollout holds {name}. Waiting up to {_BEGINS_WITHIN_SECONDS:.0f} s for one that does.", err=True)
+        waiting = True
+        time.sleep(1)
 
 
 def _look(run: str, endpoint: str) -> "Picture":

@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from aml_canary.cli import main
 from aml_canary.domain.observed import Facts
+from aml_canary.errors import Permanent
 from aml_canary.local import observed_from, observed_json
 from tests.unit.worlds import live
 
@@ -222,3 +225,20 @@ def test_what_is_not_committed_is_not_rolled_out(tmp_path):
     found = cli("run", "churn.canary.yml", cwd=folder, **there)
     assert found.returncode == 1
     assert "Prefect's API did not answer" in found.stderr
+
+
+@pytest.mark.parametrize(("name", "waits"), [("churn", True), ("churn@1a2b3c4", False), ("0" * 36, False)])
+def test_only_an_endpoint_s_next_rollout_is_waited_for_and_not_for_ever(name, waits, monkeypatch):
+    asked = []
+
+    def nobody(run):
+        asked.append(run)
+        raise Permanent("nobody holds it")
+
+    monkeypatch.setattr("aml_canary.gateways.prefect_answers.find_run", nobody)
+    monkeypatch.setattr("aml_canary.cli_status.insist_on_prefect", lambda: None)
+    monkeypatch.setattr("aml_canary.cli_status._BEGINS_WITHIN_SECONDS", 0.5)
+    ended = CliRunner().invoke(main, ["watch", name])
+    assert (ended.exit_code, len(asked)) == (1, 2 if waits else 1)
+    assert "nobody holds it" in ended.output
+    assert ("Waiting up to" in ended.output) == waits
