@@ -1,4 +1,5 @@
-"""What Prefect's database keeps for rollouts: who holds an endpoint, what was asked and answered, which smoke requests were answered.
+"""What Prefect's database keeps for rollouts: who holds an endpoint, what was asked and answered, which smoke requests were
+answered, which traffic is to stay.
 
 Nothing else is kept anywhere but on Azure itself. This is no task library and starts no flows; the only Prefect used is its client.
 May import `errors` and Prefect's client.

@@ -1,19 +1,24 @@
 """The lock, waiting and giving way on a real Prefect server: what `prefect_model` takes for granted."""
 
 import concurrent.futures
+import logging
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Running, Suspended
 
+from aml_canary.domain.observed import Facts
 from aml_canary.errors import Transient
 from aml_canary.gateways import prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
+from tasks import stages
 
 
 @pytest.fixture
@@ -104,3 +109,25 @@ def test_one_that_waits_for_an_answer_is_ended_and_one_at_work_is_asked(holder: 
     assert prefect_db.run_state(waiting.run).name == "Superseded"
     assert prefect_history.ask_to_give_way(at_work.run, "newer") is False
     assert (prefect_history.asked_to_give_way(at_work.run), prefect_db.run_state(at_work.run).type) == ("newer", "RUNNING")
+
+
+def test_what_a_rollout_was_done_with_is_not_put_back_and_where_nobody_can_tell_traffic_goes_back(
+    holder: Callable[..., Holder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = holder("a")
+    facts = Facts(run=done.run, since="2026-11-26T07:15:06+00:00", stable={"blue": 100})
+    back = SimpleNamespace(traffic=facts.stable)
+    azure = SimpleNamespace(glance=lambda _: SimpleNamespace(facts=facts), put_traffic_back=lambda *_: back)
+    monkeypatch.setattr(stages, "azureml", azure)
+    monkeypatch.setattr(stages, "audit_if_possible", lambda *_, **__: None)
+    monkeypatch.setattr(stages, "get_run_logger", lambda: logging.getLogger("quiet"))
+    put_back = "Live traffic was put back to blue 100 %."
+    assert stages.roll_back.fn("churn", done) == put_back, "it goes on"
+    prefect_db.let_stand(done.run, facts.since)
+    prefect_db.let_stand(done.run, facts.since)
+    assert "was left alone" in stages.roll_back.fn("churn", done)
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        assert stages.roll_back.fn("churn", done) == put_back
+    facts = replace(facts, since="2026-11-26T07:15:07+00:00")
+    assert stages.roll_back.fn("churn", done) == put_back, "it has written again"
+    assert not prefect_db.stands("what somebody wrote into the tag", facts.since)
