@@ -132,7 +132,7 @@ def test_a_comment_by_an_approver_answers_the_one_question_it_was_written_for_an
         )
         assert world.until_asked(run) == "full-green"
         assert world.traffic == {"blue": 90, "green": 10}
-        assert any("flight-green-10 is approved by ada (verified by github: https://" in line for line in world.prefect.logs(run))
+        world.until_logged(run, "flight-green-10 is approved by ada (verified by github: https://")
 
         # The same comment again: by the host, by hand with the same words, and as somebody who may start runs would make one up.
         again = host.deliver(yes)
@@ -194,7 +194,7 @@ def test_on_gitlab_a_comment_on_the_merge_request_or_its_merge_answers(world: Wo
         assert (state, told.partition("\n")[0]) == ("Answered", "@ada")
         assert "`flight-green-10`: is approved and goes on, as ada says." in told
         assert world.until_asked(run) == "full-green"
-        assert any("flight-green-10 is approved by ada (verified by gitlab: https://" in line for line in world.prefect.logs(run))
+        world.until_logged(run, "flight-green-10 is approved by ada (verified by gitlab: https://")
         assert host.told(host.comment("ada", "/canary approve", commit))[0] == "Answered"
         assert world.end_of(run)["state"]["name"] == "Promoted"
         assert world.traffic == {"green": 100}

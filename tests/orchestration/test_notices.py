@@ -54,6 +54,9 @@ def test_each_event_is_told_once_and_a_channel_that_is_down_holds_nothing_up(wor
         [*_, (_, text)] = channel.told
         assert "The endpoint is free." in text
 
-    warned = [line for line in world.prefect.logs(run) if "Nobody may have heard" in line]
-    assert len(warned) == 3, "the rollout's own events; the guard has a log of its own"
-    assert all(f"custom-webhook/down-{world.endpoint} did not take it (ConnectError)" in line and SECRET not in line for line in warned)
+    def warned() -> list[str]:
+        return [line for line in world.prefect.logs(run) if "Nobody may have heard" in line]
+
+    wait_until(lambda: len(warned()) >= 3, "the last process has handed over its log")
+    assert len(warned()) == 3, "the rollout's own events; the guard has a log of its own"
+    assert all(f"custom-webhook/down-{world.endpoint} did not take it (ConnectError)" in line and SECRET not in line for line in warned())

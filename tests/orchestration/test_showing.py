@@ -77,9 +77,8 @@ def test_a_long_wait_for_azure_is_an_artifact_and_a_line_that_says_how_long_is_l
     (progress,) = artifacts(world, "progress")
     assert progress["type"] == "progress"
     assert progress["data"] == 5.0
-    lines: list[str] = []
-    wait_until(lambda: bool(lines.extend(world.prefect.logs(run)) or lines), "the log has come")
-    told = [line for line in lines if line.startswith("create-green")]
+    world.until_logged(run, "Finished in state")
+    told = [line for line in world.prefect.logs(run) if line.startswith("create-green")]
     assert told[0] == "create-green: Azure is at it (Updating) for 3 min; how long it takes is not known, it is given up in 57 min."
     assert told[1] == "create-green: Azure is at it (Creating) for 25 s; how long it takes is not known, it is given up in 59 min 35 s."
     assert len(told) == 2, "neither the first seconds nor every look"

@@ -72,6 +72,10 @@ class World:
         assert found["state"]["name"] == "Suspended", found["state"]
         return self.prefect.gate(run)
 
+    def until_logged(self, run: str, text: str) -> None:
+        """Wait until the run's log has this: a process hands over its last lines after the state that it ends in."""
+        wait_until(lambda: any(text in line for line in self.prefect.logs(run)), f"{run} has logged: {text}")
+
     def answer(self, run: str, decision: str = "approve", comment: str | None = None) -> None:
         """Answer the gate the run waits at."""
         reply = self.prefect.answer(run, decision, approver="Ada", comment=comment)
