@@ -5,6 +5,7 @@ Commands of `cli`, which adds them. May import everything of `aml_canary`, when 
 
 import getpass
 import json
+import shlex
 
 import click
 
@@ -60,8 +61,11 @@ def _answer(run: str, decision: str, who: str, comment: str | None, yes: bool) -
 @click.command()
 @click.argument("endpoint", shell_complete=endpoints_held)
 @click.argument("why")
+@click.option(
+    "--without-prefect", is_flag=True, help="Prefect is down: put live traffic back, as the endpoint's own tags say, and no more."
+)
 @failing_plainly
-def abort(endpoint: str, why: str) -> None:
+def abort(endpoint: str, why: str, without_prefect: bool) -> None:
     """End the rollout of ENDPOINT now, and say WHY: live traffic goes back first, from here, so no worker is needed."""
     from datetime import UTC, datetime
 
@@ -69,13 +73,16 @@ def abort(endpoint: str, why: str) -> None:
     from aml_canary.gateways import azureml, prefect_answers, prefect_db
     from aml_canary.gateways.prefect_audit import append_if_possible
 
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    if without_prefect:
+        _only_put_back(endpoint, why, now)
+        return
     insist_on_prefect()
     holder = prefect_db.held_by(endpoint)
     if holder is None:
         live = azureml.glance(endpoint)
         click.echo(f"No rollout holds {endpoint}. Live traffic: {traffic_text(live.traffic)}.")
         return
-    now = datetime.now(UTC).isoformat(timespec="seconds")
     back = azureml.put_traffic_back(endpoint, holder.runs, now)
     prefect_answers.abort_run(holder.run, why)
     # A step that was under way at that moment may have moved traffic once more.
@@ -88,6 +95,20 @@ def abort(endpoint: str, why: str) -> None:
     put = f"was put back to {traffic_text(back.traffic)}" if back is not None else "was as before the rollout and was left alone"
     click.echo(f"The rollout of {endpoint} is ended. Live traffic {put}. The endpoint is free.")
     _tell(holder.run, f"{why.rstrip('.')}. Live traffic {put}.")
+
+
+def _only_put_back(endpoint: str, why: str, now: str) -> None:
+    """What can be done where nobody knows which rollout goes on: undo what the last one wrote, be it ended or not."""
+    from aml_canary.domain.observed import traffic_text
+    from aml_canary.gateways import azureml
+
+    live = azureml.observe(endpoint)
+    back = azureml.put_traffic_back(endpoint, frozenset({live.facts.run}), now)
+    if back is None:
+        click.echo(f"Live traffic of {endpoint} was left alone: {traffic_text(live.traffic)}. Its tags know of nothing to go back to.")
+    else:
+        click.echo(f"Live traffic of {endpoint} was put back: {traffic_text(back.traffic)}. It was {traffic_text(live.traffic)}.")
+    click.echo(f"Prefect was not asked. End the rollout when it is back: {shlex.join(('aml-canary', 'abort', endpoint, why))}")
 
 
 def _tell(run: str, message: str) -> None:

@@ -106,6 +106,18 @@ def test_a_rollout_is_approved_by_its_name_and_aborted_without_a_worker(world):
     ]
 
 
+def test_a_rollout_whose_traffic_was_put_back_without_prefect_asks_again_when_it_goes_on(world):
+    world.blue_is_live()
+    run = world.start_green()
+    world.approve_through(run, "flight-green-10")
+    assert world.until_asked(run) == "full-green"
+    put_back = cli(world, "abort", world.endpoint, "Prefect is down", "--without-prefect")
+    assert put_back.returncode == 0, put_back.stderr
+    world.answer(run)
+    wait_until(lambda: world.prefect.state(run) != "Suspended", "it goes on")
+    assert (world.until_asked(run), world.traffic) == ("flight-green-10", {"blue": 100})
+
+
 def test_doctor_says_what_is_fine_and_what_is_not_and_writes_nothing(world, tmp_path: Path):
     world.blue_is_live()
     with git_host() as host:
