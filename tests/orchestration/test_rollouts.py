@@ -1,12 +1,15 @@
 """The rollouts of the documentation, end to end: states after each stage, number of writes, no request lost."""
 
+import os
 import shutil
+import subprocess
+import sys
 import time
-from pathlib import Path
 
 from examples.demo.manifests import path_of
 from examples.demo.stack import ROOT
 from tests.orchestration.world import World, wait_until
+from tests.unit.documents import blocks
 
 GITOPS = "configs/online-endpoint/mir/gitops"
 
@@ -54,8 +57,7 @@ def test_a_target_form_rollout_asks_at_each_gate_writes_once_a_stage_and_loses_n
 
 def test_the_seed_s_staged_folder_passes_through_every_file_s_state_and_teardown_ends_it(world: World) -> None:
     world.endpoint = "myendpoint"
-    for name in ("m1", "m2"):
-        register_model(world, f"my-model-{name}")
+    register_models(world)
     shutil.rmtree(world.repository.work / "configs")
     world.repository.copy(ROOT / "configs", "configs")
     rollout = (ROOT / GITOPS / "rollout.yml").read_text() + "judge: {enabled: false}\nretire: {keep_for_minutes: 0}\n"
@@ -140,10 +142,14 @@ def test_a_bad_manifest_ends_the_run_with_file_line_field_rule_and_remedy_and_no
     assert world.lock() is None
 
 
-def register_model(world: World, name: str) -> None:
-    """Register what the seed's manifests expect to find."""
-    from azure.ai.ml.entities import Model
-
-    folder = ROOT / "configs" / "registered-models" / name
-    assert folder.is_dir(), f"{folder} holds the model that the seed calls {name}"
-    world.stack.azure.models.create_or_update(Model(name=name, version="1", path=str(Path(folder))))
+def register_models(world: World) -> None:
+    """Register what the seed's manifests expect to find, by the script that their document has."""
+    [script] = [block.text for block in blocks("python") if block.where == "configs/registered-models/README.md"]
+    azure = world.stack.emulator
+    for theirs, ours in {
+        "<subscription>": azure.subscription_id,
+        "<resource group>": azure.resource_group,
+        "<workspace>": azure.workspace,
+    }.items():
+        script = script.replace(theirs, ours)
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=os.environ | azure.exports(), check=True, timeout=120)
