@@ -122,8 +122,8 @@ class Arm:
 
     def _check_scope(self, request: Request) -> None:
         settings, params = self.context.settings, request.params
-        if params.get("subscription", "").lower() != settings.subscription_id.lower():
-            text = f"The subscription '{params.get('subscription')}' could not be found."
+        if params.get("subscription", settings.subscription_id).lower() != settings.subscription_id.lower():
+            text = f"The subscription '{params['subscription']}' could not be found."
             raise AzureError(404, "SubscriptionNotFound", text)
         if params.get("group", settings.resource_group).lower() != settings.resource_group.lower():
             raise AzureError(404, "ResourceGroupNotFound", f"Resource group '{params['group']}' could not be found.")

@@ -19,6 +19,7 @@ PARTLY = {
     "deployment.put": "with `codeConfiguration` only: custom containers, no-code MLflow, data collection and Kubernetes get 501",
     "asset.put": "of assets that have a version",
     "deployment.skus": "one SKU, `Default`",
+    "subscription.list": "one subscription, which is what `az login` looks for",
     "workspace.get": "one workspace, which always is there",
     "datastore.list": "one datastore, `workspaceblobstore`",
     "datastore.get": "one datastore, `workspaceblobstore`",

@@ -132,18 +132,32 @@ class Identity:
         body |= {"resource": resource, "token_type": "Bearer", "client_id": self.settings.client_id}
         return Reply(200, body)
 
-    async def clouds(self, _request: Request) -> Reply:
-        """ARM's cloud metadata, for those who set ARM_CLOUD_METADATA_URL."""
+    async def subscriptions(self, _request: Request) -> Reply:
+        """What a principal may see, as `az login` asks it."""
         s = self.settings
-        return Reply(
-            200,
-            [
-                {
-                    "name": s.cloud_name,
-                    "portal": s.arm_url,
-                    "resourceManager": f"{s.arm_url}/",
-                    "authentication": {"loginEndpoint": f"{s.arm_url}/", "audiences": list(ARM_AUDIENCES)},
-                    "suffixes": {"storage": "emulator"},
-                }
-            ],
-        )
+        found: Json = {
+            "id": f"/subscriptions/{s.subscription_id}",
+            "subscriptionId": s.subscription_id,
+            "tenantId": s.tenant_id,
+            "displayName": "aml-emulator",
+            "state": "Enabled",
+            "authorizationSource": "RoleBased",
+            "subscriptionPolicies": {"spendingLimit": "Off"},
+            "managedByTenants": [],
+        }
+        return Reply(200, {"value": [found], "count": {"type": "Total", "value": 1}})
+
+    async def clouds(self, request: Request) -> Reply:
+        """ARM's cloud metadata, for those who set ARM_CLOUD_METADATA_URL, and for `az cloud register`.
+
+        Older API versions answer a list of clouds, those from 2022 on this very cloud: each of the two clients knows one of both.
+        """
+        s = self.settings
+        cloud: Json = {
+            "name": s.cloud_name,
+            "portal": s.arm_url,
+            "resourceManager": f"{s.arm_url}/",
+            "authentication": {"loginEndpoint": f"{s.arm_url}/", "audiences": list(ARM_AUDIENCES)},
+            "suffixes": {"storage": "emulator"},
+        }
+        return Reply(200, cloud if request.query.get("api-version", "") >= "2022" else [cloud])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote
 
 from aml_emulator import errors, rules, series
 from aml_emulator.context import Context
@@ -50,7 +51,8 @@ class Monitor:
 
     async def get(self, request: Request) -> Reply:
         query = {key.lower().lstrip("$"): value for key, value in request.query.items()}
-        start, _, end = query.get("timespan", "").partition("/")
+        # `az monitor metrics list` escapes it twice, which Azure takes.
+        start, _, end = unquote(query.get("timespan", "")).partition("/")
         resource = request.path[: request.path.lower().index("/providers/microsoft.insights/")]
         span = _span(start, end)
         _bound(query, *span, 1)

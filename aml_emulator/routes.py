@@ -51,6 +51,7 @@ OPERATIONS = (
     Operation("metrics.batch", "POST", SUB + "/metrics:getBatch"),
     Operation("operation.get", "GET", OPS + "/mfeOperationsStatus/{operation}"),
     Operation("operation.result", "GET", OPS + "/mfeOperationResults/{operation}"),
+    Operation("subscription.list", "GET", "/subscriptions"),
     Operation("workspace.get", "GET", WS),
     Operation("datastore.list", "GET", WS + "/datastores"),
     Operation("datastore.get", "GET", WS + "/datastores/{datastore}"),

@@ -105,6 +105,7 @@ class Emulator:
             "metrics.batch": monitor.batch,
             "operation.get": operations.status,
             "operation.result": operations.result,
+            "subscription.list": identity.subscriptions,
             "workspace.get": assets.workspace,
             "datastore.list": assets.list_datastores,
             "datastore.get": assets.get_datastore,

@@ -26,7 +26,8 @@ class Settings:
     location: str = "eastus"
     tenant_id: str = "22222222-2222-4222-8222-222222222222"
     client_id: str = "33333333-3333-4333-8333-333333333333"
-    client_secret: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    # No sign in it that a command line would take for an option of its own.
+    client_secret: str = field(default_factory=lambda: secrets.token_hex(24))
     pace: str = "fast"
     environments: str = "reuse"
     environment_cache: Path | None = None

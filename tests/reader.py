@@ -59,9 +59,9 @@ class Reader:
         return self.type(command, code=code)
 
     def skip(self, program: str) -> None:
-        """Pass the next block by, which has nothing but a program that is not installed here."""
-        lines = shell(self.next().text)
-        assert all(line.startswith(f"{program} ") for line in lines), lines
+        """Pass the next block by, which has something for a program that is not installed here."""
+        lines = self.lines()
+        assert any(line.startswith(f"{program} ") for line in lines), lines
 
     def type(self, *commands: str, typed: str = "", code: int = 0) -> str:
         """What is printed for commands."""
@@ -70,7 +70,7 @@ class Reader:
         )
         assert done.returncode == code, f"{self.document}: {commands}\n{done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
-        self.exported += [command for command in commands if command.startswith(("export ", "set -a;"))]
+        self.exported += [command for command in commands if command.startswith(("eval ", "export ", "set -a;"))]
         return done.stdout + done.stderr
 
     @contextmanager

@@ -3,7 +3,9 @@
 What the lock names is there already, from the environment of these tests, so pip downloads little.
 """
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import pytest
 
 from examples.demo.stack import free_port, without_settings
 from tests.contract.emulator.test_emulator_readme import write_the_script
+from tests.e2e.azure_cli import AZ
 from tests.orchestration.world import wait_until
 from tests.reader import Reader
 from tests.unit.documents import ROOT
@@ -77,3 +80,10 @@ def test_whoever_wants_the_emulator_only_gets_by_with_its_readme(installed: Path
             write_the_script(reader.folder)
             wait_until(lambda: (reader.folder / ".aml-emulator/ready.json").exists(), "it is up")
             assert "[2, 4, 6]" in reader.read()
+            if AZ is None:
+                reader.skip("az")
+                return
+            assert '"name": "aml-emulator"' in reader.read()
+            assert re.search(r'"state": "Enabled"', reader.type("az account show"))
+            listed = reader.type('az rest --url "$AZURE_AUTHORITY_HOST/subscriptions?api-version=2022-12-01" --query "value[].displayName"')
+            assert json.loads(listed) == ["aml-emulator"]

@@ -8,7 +8,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from aml_canary.domain.steps import CreateDeployment
 from aml_canary.gateways.azureml.hearing import heard
 from examples.demo.manifests import path_of
-from tests.orchestration.world import World, wait_until
+from tests.orchestration.world import World
 
 
 def artifacts(world: World, kind: str) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -125,3 +126,22 @@ def test_a_script_written_for_azure_runs_with_the_printed_exports_alone(aml_emul
     assert (ran.returncode, ran.stdout.strip()) == (0, uri), ran.stderr[-2000:]
     [upload] = [e for e in aml_emulator.requests.list("asset.put_version") if "/models/" in e["path"]]
     assert upload["path"].endswith("/models/from-a-script/versions/1")
+
+
+def test_a_cloud_is_told_alone_or_in_a_list_as_the_api_version_has_it(aml_emulator: RunningEmulator) -> None:
+    """Azure's SDK asks for an older version than `az cloud register`."""
+
+    def told(version: str) -> Any:
+        url = f"{aml_emulator.arm_url}/metadata/endpoints?api-version={version}"
+        return requests.get(url, verify=aml_emulator.ca_bundle, timeout=30).json()
+
+    assert told("2019-05-01") == [told("2022-09-01")]
+    assert told("2022-09-01")["resourceManager"] == f"{aml_emulator.arm_url}/"
+
+
+def test_whoever_has_a_token_sees_the_one_subscription(aml_emulator: RunningEmulator) -> None:
+    url, verify = f"{aml_emulator.arm_url}/subscriptions?api-version=2022-12-01", aml_emulator.ca_bundle
+    assert requests.get(url, verify=verify, timeout=30).status_code == 401
+    headers = {"Authorization": f"Bearer {aml_emulator.credential().get_token(SCOPE).token}"}
+    [found] = requests.get(url, headers=headers, verify=verify, timeout=30).json()["value"]
+    assert (found["subscriptionId"], found["state"]) == (aml_emulator.subscription_id, "Enabled")

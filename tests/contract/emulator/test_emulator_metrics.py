@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from azure.core.exceptions import HttpResponseError
@@ -93,6 +94,8 @@ def test_times_may_be_given_in_full_and_minutes_be_put_together(monitor: Monitor
     # Before anything was asked, there is nothing.
     past = f"{(end - timedelta(hours=9)).isoformat()}/{(end - timedelta(hours=8)).isoformat()}"
     assert totals(monitor.metrics.list(endpoint, timespan=past, aggregation="total")) == {(): 0}
+    # As `az monitor metrics list` has it: escaped once more than needed.
+    assert totals(monitor.metrics.list(endpoint, timespan=quote(span, safe=""), aggregation="total")) == {(): 18}
 
 
 def test_latencies_have_an_average_and_percentiles(monitor: MonitorManagementClient, endpoint: str) -> None:
