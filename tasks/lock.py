@@ -141,6 +141,7 @@ def left_behind(held: Holder) -> tuple[str, ...]:
     """The runs whose work is to be put back: those whose place was taken, and who wrote to the endpoint last and lost its lock.
 
     None whose last write is to stay: one may have been at that when its endpoint was taken, and may have been retried since.
+    And none that gave the endpoint up with its traffic back, as who is rejected does.
     """
     facts = azureml.glance(held.endpoint).facts
     displaced = tuple(run for run in held.displaced if prefect_db.run_state(run).name not in PROMOTED)
@@ -154,7 +155,10 @@ def left_behind(held: Holder) -> tuple[str, ...]:
             f"Flow run {facts.run} wrote to {held.endpoint} last, holds it no more, and has not ended yet. It ends by itself; "
             "where its process is dead, change its state to Crashed."
         )
-    return displaced if state == "GONE" else (*displaced, facts.run)
+    # Looked at anew: until it ended, it may have written.
+    if state == "GONE" or azureml.observe(held.endpoint).on_stable:
+        return displaced
+    return (*displaced, facts.run)
 
 
 def give_way(holder: Holder) -> None:

@@ -76,6 +76,11 @@ class Observed:
         return bool(self.traffic.get(deployment) or self.mirror_traffic.get(deployment))
 
     @property
+    def on_stable(self) -> bool:
+        """Whether live traffic is exactly where the rollout that wrote last comes back to."""
+        return dict(self.traffic) == nonzero(self.facts.stable) and not self.mirror_traffic
+
+    @property
     def busy(self) -> bool:
         """Whether Azure is at work on the endpoint or one of its deployments."""
         states = [self.state, *(deployment.state for deployment in self.deployments.values())]

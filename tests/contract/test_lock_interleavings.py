@@ -1,12 +1,14 @@
 """Whatever comes between any two calls to Prefect: no endpoint sees two writers, and it ends as the head of the branch wants it.
 
 The real lock, the real following and the real guard, over `prefect_model`. Pushes are told of late, twice or not at all, processes die
-between any two calls, and people press Approve and Retry when they like. Azure is one value with the facts that a rollback needs.
+between any two calls, and people press Approve and Retry when they like, or remove the lock of one that is dead. Azure is one value with
+the facts that a rollback needs.
 """
 
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +24,7 @@ from aml_canary.gateways.prefect_db import Holder
 from tasks import lock
 from tests.contract.lock_world import World, at_work, holders
 
-EVENTS = {"step": 60, "work": 12, "approve": 8, "push": 4, "deliver": 6, "watch": 3, "crash": 3, "retry": 4, "again": 1}
+EVENTS = {"step": 60, "work": 12, "approve": 8, "push": 4, "deliver": 6, "watch": 3, "crash": 3, "retry": 4, "again": 1, "unlock": 2}
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
@@ -155,6 +157,33 @@ def test_traffic_left_behind_by_a_run_whose_lock_is_gone_is_put_back_first(world
     world.live, world.canary, world.writer, world.stable = "x", "a", former.run, "x"
     lock.take_endpoint(running(world, "b"), "supersede")
     assert (world.live, world.canary) == ("x", "")
+
+
+def test_who_gave_the_endpoint_up_with_its_traffic_back_has_left_nothing_behind(world: World) -> None:
+    former = running(world, "a", StateType.CANCELLED)
+    world.live, world.writer, world.stable = "x", former.run, "x"
+    held = lock.take_endpoint(running(world, "b"), "supersede")
+    assert lock.left_behind(held) == ()
+    world.canary = "a"
+    assert lock.left_behind(held) == (former.run,)
+
+
+def test_what_is_written_at_whatever_moment_by_a_run_that_was_retried_without_its_lock_is_put_back() -> None:
+    """Its traffic was back; so nothing is left behind only where it is seen to be so after that run's end."""
+    for moment in range(40):
+        world = World("supersede")
+        with at_work(world):
+            former, late = running(world, "a"), running(world, "b")
+            world.live, world.writer, world.stable = "x", former.run, "x"
+            world.begin(late.run, partial(lock.take_endpoint, late, "supersede"))
+            process = world.processes[late.run]
+            for _ in range(moment):
+                process.step()
+            world.canary = "a"
+            world.prefect.put(world.prefect.runs[UUID(former.run)], StateType.FAILED, "Failed")
+            while not process.over:
+                process.step()
+            assert (world.live, world.canary) == ("x", ""), moment
 
 
 def test_a_canary_left_behind_by_a_run_that_found_itself_outdated_when_retried_is_put_back_first(world: World) -> None:

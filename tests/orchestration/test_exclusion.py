@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import requests
 
 from aml_canary.gateways import azureml
+from tests.orchestration.test_cli import cli
 from tests.orchestration.world import World, wait_until
 
 
@@ -77,6 +78,21 @@ def test_another_commit_takes_over_from_a_failed_rollout_after_traffic_is_back_o
     assert world.until_asked(second) == "flight-green-10"
     assert world.traffic == {"blue": 100}
     assert world.stages(second) == [f"roll-back-{world.endpoint}", "delete-green", "create-green", "smoke-invoke-green"]
+
+
+def test_who_comes_after_a_rejected_rollout_takes_over_from_nobody(world: World) -> None:
+    world.blue_is_live()
+    rejected = world.start_green()
+    world.approve_through(rejected, "flight-green-10")
+    assert world.until_asked(rejected) == "full-green"
+    world.answer(rejected, "reject")
+    assert world.end_of(rejected)["state"]["name"] == "Rejected"
+    assert azureml.observe(world.endpoint).facts.run == rejected
+    second = world.start_green(model="v2-slow")
+    assert world.until_asked(second) == "flight-green-10"
+    assert world.stages(second) == ["delete-green", "create-green", "smoke-invoke-green"]
+    told = [*world.prefect.logs(second), cli(world, "audit", second).stdout, cli(world, "audit", rejected).stdout]
+    assert not [text for text in told if "aking over" in text or "taken over" in text or "took_over" in text]
 
 
 def test_who_takes_over_from_a_dead_rollout_that_left_nothing_to_do_answers_for_what_is_live(world: World) -> None:

@@ -156,9 +156,7 @@ def put_traffic_back(name: str, runs: frozenset[str], since: str) -> Observed | 
     """
     now = observe(name)
     stable = nonzero(now.facts.stable)
-    if not now.exists or now.facts.run not in runs or not stable:
-        return None
-    if dict(now.traffic) == stable and not now.mirror_traffic:
+    if not now.exists or now.facts.run not in runs or not stable or now.on_stable:
         return None
     unfit = sorted(n for n in stable if n not in now.deployments or not now.deployments[n].healthy)
     if unfit:
