@@ -57,3 +57,25 @@ def test_status_says_so_when_prefect_does_not_answer(emulator, installation):
     found = cli({**installation, "PREFECT_API_URL": "http://127.0.0.1:9/api"}, "status")
     assert found.returncode == 1
     assert "Prefect's API did not answer" in found.stderr
+
+
+def test_which_cloud_is_spoken_to_is_said_by_the_settings_alone(emulator, installation):
+    """Azure's SDK cannot even be imported where this variable names a cloud that it does not know."""
+    elsewhere = {**installation, "AZUREML_CURRENT_CLOUD": "SomebodyElses"}
+    assert "Endpoint churn does not exist yet." in cli(elsewhere, "plan", CHURN).stdout
+    assert f"azure: workspace {installation['AML_CANARY_WORKSPACE']} in " in cli(elsewhere, "doctor").stdout
+    # As a flow's process begins.
+    program = "from flows.__main__ import import_all; import_all(); from aml_canary.gateways import azureml; print(azureml.glance('churn'))"
+    env = {"PATH": os.environ["PATH"], **elsewhere}
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert "name='churn', exists=False" in run.stdout, run.stderr
+
+
+def test_a_cloud_that_azures_sdk_does_not_know_is_told_with_the_setting(installation):
+    # Where it asks for clouds that it does not know.
+    unknown = {**installation, "AML_CANARY_CLOUD_NAME": "MoonCloud", "ARM_CLOUD_METADATA_URL": "http://127.0.0.1:9/metadata"}
+    del unknown["AML_CANARY_CLOUD_METADATA"]
+    for command in (("plan", CHURN), ("doctor",)):
+        found = cli(unknown, *command)
+        assert found.returncode == 1
+        assert "AML_CANARY_CLOUD_NAME is MoonCloud, and Azure's SDK says: Unknown cloud" in " ".join((found.stdout + found.stderr).split())

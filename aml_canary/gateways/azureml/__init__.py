@@ -8,6 +8,8 @@ May import azure, `domain`, `settings` and `errors`.
 Azure's SDK takes a second of processor time to import, so a verb is imported when it is first asked for.
 """
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +49,11 @@ __all__ = [
     "scoring_access",
     "shift_traffic",
 ]
+
+# Which cloud this process speaks to is said by the settings. Azure's SDK would read it here, already while it is imported, and fail where
+# it does not know that cloud. Once it is imported the variable is its own: it writes the cloud of its client there.
+if "azure.ai.ml" not in sys.modules:
+    os.environ.pop("AZUREML_CURRENT_CLOUD", None)
 
 _WHERE = {
     **dict.fromkeys(("create_deployment", "delete_deployment", "scale_deployment"), "deployments"),

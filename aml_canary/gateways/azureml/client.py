@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from azure.ai.ml import MLClient
+from azure.ai.ml.exceptions import MlException
 from azure.identity import DefaultAzureCredential
 
 from aml_canary.errors import Permanent
@@ -25,7 +26,7 @@ def credential() -> DefaultAzureCredential:
 
 @cache
 def client() -> MLClient:
-    """The client for the workspace in the settings. Sends nothing yet. Raises Permanent where the settings are incomplete."""
+    """The client for the workspace in the settings. Sends nothing yet. Raises Permanent where the settings are not right."""
     installed = settings()
     missing = [name for name in ("subscription_id", "resource_group", "workspace") if not getattr(installed, name)]
     if missing:
@@ -34,14 +35,20 @@ def client() -> MLClient:
     cloud: dict[str, Any] = {"cloud": installed.cloud_name}
     if installed.cloud_metadata is not None:
         cloud["cloud_metadata"] = installed.cloud_metadata
-    return MLClient(
-        credential(),
-        installed.subscription_id,
-        installed.resource_group,
-        installed.workspace,
-        polling_interval=_POLLING_SECONDS,
-        # One retry policy only, and it is not the SDK's: see tasks.retry.
-        retry_total=0,
-        enable_telemetry=False,
-        **cloud,
-    )
+    try:
+        return MLClient(
+            credential(),
+            installed.subscription_id,
+            installed.resource_group,
+            installed.workspace,
+            polling_interval=_POLLING_SECONDS,
+            # One retry policy only, and it is not the SDK's: see tasks.retry.
+            retry_total=0,
+            enable_telemetry=False,
+            **cloud,
+        )
+    except MlException as error:
+        raise Permanent(
+            f"AML_CANARY_CLOUD_NAME is {installed.cloud_name}, and Azure's SDK says: {error} "
+            "Give one of AzureCloud, AzureChinaCloud and AzureUSGovernment, or all six addresses as AML_CANARY_CLOUD_METADATA."
+        ) from error
