@@ -62,7 +62,7 @@ bench-judge: install
 	$(BIN)/python -m benchmarks.judge
 
 lock: install
-	$(BIN)/uv pip compile pyproject.toml --extra emulator --group dev --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --extra emulator --extra redis --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
 
 clean:
