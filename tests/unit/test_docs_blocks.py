@@ -151,14 +151,20 @@ def test_every_variable_that_is_set_is_known_and_its_value_is_taken(block, monke
 
 
 def known_elsewhere() -> set[str]:
-    """The variables that Prefect and azure-identity read, by their own lists."""
+    """The variables that Prefect, prefect-redis and azure-identity read, by their own lists."""
     from azure.identity._constants import EnvironmentVariables
     from prefect.settings import Settings as PrefectSettings
     from prefect.settings.legacy import _get_settings_fields
+    from prefect_redis.cleanup_queue import RedisWorkerCleanupQueueSettings
+    from prefect_redis.client import RedisMessagingSettings
 
     azure = {value for value in vars(EnvironmentVariables).values() if isinstance(value, str)}
-    # Of prefect-redis, which is not installed.
-    return azure | set(_get_settings_fields(PrefectSettings)) | {"PREFECT_REDIS_MESSAGING_HOST"}
+    redis = {
+        f"{settings.model_config['env_prefix']}{field}".upper()
+        for settings in (RedisMessagingSettings, RedisWorkerCleanupQueueSettings)
+        for field in settings.model_fields
+    }
+    return azure | set(_get_settings_fields(PrefectSettings)) | redis
 
 
 def test_every_variable_of_azures_in_a_sentence_is_one_that_azure_identity_reads():
