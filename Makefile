@@ -66,4 +66,4 @@ lock: install
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade --quiet --output-file requirements.lock
 
 clean:
-	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .az .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
