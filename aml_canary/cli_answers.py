@@ -70,6 +70,7 @@ def abort(endpoint: str, why: str, without_prefect: bool) -> None:
     from datetime import UTC, datetime
 
     from aml_canary.domain.observed import traffic_text
+    from aml_canary.errors import Transient
     from aml_canary.gateways import azureml, prefect_answers, prefect_db
     from aml_canary.gateways.prefect_audit import append_if_possible
 
@@ -78,7 +79,10 @@ def abort(endpoint: str, why: str, without_prefect: bool) -> None:
         _only_put_back(endpoint, why, now)
         return
     insist_on_prefect()
-    holder = prefect_db.held_by(endpoint)
+    try:
+        holder = prefect_db.held_by(endpoint)
+    except Transient as error:
+        raise Transient(f"{error} Nothing was done. With --without-prefect live traffic is put back all the same.") from error
     if holder is None:
         live = azureml.glance(endpoint)
         click.echo(f"No rollout holds {endpoint}. Live traffic: {traffic_text(live.traffic)}.")

@@ -52,6 +52,7 @@ def test_whoever_is_on_call_gets_by_with_what_the_operating_guide_has_them_type(
         world.answer(run)
         assert world.until_asked(run) == "full-green"
         there, reader.env["PREFECT_API_URL"] = reader.env["PREFECT_API_URL"], f"http://127.0.0.1:{free_port()}/api"
+        assert "With --without-prefect" in reader.type('aml-canary abort churn "callers see timeouts"', code=1)
         told = reader.read()
         assert "Live traffic of churn was put back: blue 100 %. It was blue 90 %, green 10 %." in told
         assert world.traffic == {"blue": 100}
