@@ -6,11 +6,16 @@ Commands of `cli`, which adds them. May import everything of `aml_canary`, when 
 import getpass
 import json
 import shlex
+from typing import TYPE_CHECKING
 
 import click
 
 from aml_canary.cli_common import failing_plainly, formats, insist_on_prefect, on_terminal
 from aml_canary.cli_completion import endpoints_held, runs
+
+if TYPE_CHECKING:
+    from aml_canary.domain.observed import Observed
+    from aml_canary.gateways.prefect_db import Holder
 
 _run = click.argument("run", shell_complete=runs)
 _as = click.option("--as", "who", default=getpass.getuser, show_default="your login name", help="Your name, as it is recorded.")
@@ -87,18 +92,33 @@ def abort(endpoint: str, why: str, without_prefect: bool) -> None:
         live = azureml.glance(endpoint)
         click.echo(f"No rollout holds {endpoint}. Live traffic: {traffic_text(live.traffic)}.")
         return
-    back = azureml.put_traffic_back(endpoint, holder.runs, now)
+    back = _back(endpoint, holder, now)
     prefect_answers.abort_run(holder.run, why)
-    # A step that was under way at that moment may have moved traffic once more.
-    back = azureml.put_traffic_back(endpoint, holder.runs, now) or back
-    prefect_db.release_lock(holder)
+    # A step that was under way at that moment may have moved traffic once more, and a process that began may have taken the lock anew.
+    back = _back(endpoint, holder, now) or back
+    held = prefect_db.held_by(endpoint)
+    prefect_db.release_lock(held if held is not None and held.run == holder.run else holder)
     said = {"why": why, "traffic": None if back is None else dict(back.traffic)}
     problem = append_if_possible(holder.run, "ended", "Aborted", who=f"{getpass.getuser()} (aml-canary abort, unverified)", after=said)
     if problem:
         click.echo(f"The audit log does not say so: {problem}", err=True)
-    put = f"was put back to {traffic_text(back.traffic)}" if back is not None else "was as before the rollout and was left alone"
+    put = (
+        f"was put back to {traffic_text(back.traffic)}"
+        if back is not None
+        else f"was left alone: {traffic_text(azureml.glance(endpoint).traffic)}"
+    )
     click.echo(f"The rollout of {endpoint} is ended. Live traffic {put}. The endpoint is free.")
     _tell(holder.run, f"{why.rstrip('.')}. Live traffic {put}.")
+
+
+def _back(endpoint: str, holder: "Holder", now: str) -> "Observed | None":
+    """Put back what this rollout has shifted and was not done with; the endpoint then, or None where there was nothing to do."""
+    from aml_canary.gateways import azureml, prefect_db
+
+    facts = azureml.glance(endpoint).facts
+    if facts.run in holder.runs and prefect_db.stands(facts.run, facts.since):
+        return None
+    return azureml.put_traffic_back(endpoint, holder.runs, now)
 
 
 def _only_put_back(endpoint: str, why: str, now: str) -> None:
@@ -109,7 +129,9 @@ def _only_put_back(endpoint: str, why: str, now: str) -> None:
     live = azureml.observe(endpoint)
     back = azureml.put_traffic_back(endpoint, frozenset({live.facts.run}), now)
     if back is None:
-        click.echo(f"Live traffic of {endpoint} was left alone: {traffic_text(live.traffic)}. Its tags know of nothing to go back to.")
+        by_hand = bool(live.facts.stable) and not live.on_stable
+        why_not = "somebody else set it" if by_hand else "its tags know of nothing to go back to"
+        click.echo(f"Live traffic of {endpoint} was left alone, because {why_not}: {traffic_text(live.traffic)}.")
     else:
         click.echo(f"Live traffic of {endpoint} was put back: {traffic_text(back.traffic)}. It was {traffic_text(live.traffic)}.")
     click.echo(f"Prefect was not asked. End the rollout when it is back: {shlex.join(('aml-canary', 'abort', endpoint, why))}")

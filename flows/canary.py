@@ -20,6 +20,7 @@ from tasks.beginning import insist_on_start
 from tasks.carrying_out import carry_out
 from tasks.ending import ended_as, finish, give_up, hold_or_roll_back, pass_by
 from tasks.following import overtaken, quickest, wait_out_freeze
+from tasks.holding import insist_on_being_the_one
 from tasks.lock import give_way, holder_of, take_endpoint
 from tasks.notifying import tell_end
 from tasks.reading import look, publish_plan, read_order
@@ -56,6 +57,7 @@ def canary(repository: str, commit: str, manifest: str, following: bool = False,
             ask_before(step, order, left, holder)
             carry_out(step, order, left, holder)
             done.append(label(step))
+        insist_on_being_the_one(holder)
     except (RolloutRejected, Superseded) as stopped:
         return Cancelled(name=stopped.state, message=give_up(order, holder, stopped))
     except JudgedBad as bad:

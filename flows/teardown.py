@@ -41,7 +41,7 @@ def teardown(endpoint: str, because: str = "") -> State[Any]:
         tell_ending(rejected.state, told)
         return Cancelled(name=rejected.state, message=told)
     with writing("delete-endpoint", live, absent(endpoint)):
-        delete_endpoint(DeleteEndpoint(), endpoint)
+        delete_endpoint(DeleteEndpoint(), endpoint, holder)
     release_endpoint(holder)
     told = f"Endpoint {endpoint} is deleted, with {', '.join(sorted(live.deployments)) or 'no deployments'}."
     return Completed(name="Deleted", message=audit_end(endpoint, "Deleted", told))

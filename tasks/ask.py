@@ -18,13 +18,14 @@ from aml_canary.errors import Permanent
 from aml_canary.gateways.prefect_db import Holder
 from tasks.answering import rules_for
 from tasks.evidence import last_verdict, smoke_answers
-from tasks.gate import require_approval
+from tasks.gate import heed_rejection, require_approval
 from tasks.showing import changed_in_git, timeline_of
 from tasks.telling import State, tell
 
 
 def ask_before(step: Step, order: Order, left: Left, holder: Holder) -> None:
     """Have a person approve the step, where the manifest wants that, or somebody else changed traffic. Raises RolloutRejected."""
+    heed_rejection(rules_for(order))
     approvals, gate = order.manifest.rollout.approvals, label(step)
     meddled = left.live.facts.run in holder.runs and nonzero(left.live.facts.traffic) != dict(left.live.traffic)
     if gate_of(step) not in approvals.before and not (meddled and gate_of(step)):
@@ -61,6 +62,7 @@ def _ask(step: Step, order: Order, left: Left, holder: Holder, told: str) -> Non
 def ask_before_teardown(live: Observed, because: str) -> None:
     """Have a person approve the end of an endpoint. Raises RolloutRejected."""
     step, approvals = DeleteEndpoint(), Approvals()
+    heed_rejection(Rules(approvals))
 
     def form(again: Sequence[str]) -> str:
         made = gate_form(Question(step, Plan((step,)), live, approvals, stale=tuple(again)))

@@ -59,16 +59,16 @@ def _do(step: Step, order: Order, left: Left, holder: Holder) -> None:
 def _write(step: Writing, order: Order, left: Left, holder: Holder) -> None:
     match step:
         case CreateEndpoint():
-            create_endpoint(step, order, left)
+            create_endpoint(step, order, left, holder)
         case CreateDeployment():
-            create_deployment(step, order, left)
+            create_deployment(step, order, left, holder)
         case Scale():
-            scale(step, order, left)
+            scale(step, order, left, holder)
         case ShiftTraffic():
             shift_traffic(step, order, left, holder)
         case DeleteDeployment():
-            delete_deployment(step, order)
+            delete_deployment(step, order, left, holder)
         case DeleteEndpoint():
-            delete_endpoint(step, order.endpoint)
+            delete_endpoint(step, order.endpoint, holder)
         case _:
             assert_never(step)

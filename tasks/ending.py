@@ -5,7 +5,9 @@ May import prefect, `aml_canary.domain`, `aml_canary.errors`, `aml_canary.gatewa
 
 from collections.abc import Sequence
 
-from aml_canary.domain.observed import Facts
+from prefect.exceptions import Abort
+from prefect.logging import get_run_logger
+
 from aml_canary.domain.order import Order
 from aml_canary.domain.report import outcome
 from aml_canary.errors import AmlCanaryError, EndpointBusy, JudgedBad, Outdated, RolloutRejected, SmokeFailed, Superseded
@@ -13,12 +15,11 @@ from aml_canary.gateways import prefect_db
 from aml_canary.gateways.prefect_db import Holder
 from tasks.auditing import audit_end, audit_if_possible
 from tasks.following import end_quarantine, quarantine
-from tasks.lock import release_endpoint
+from tasks.lock import is_free, release_endpoint
 from tasks.notifying import tell_ending
 from tasks.reading import observe
-from tasks.retry import retried
 from tasks.showing import show_ending, tag_run
-from tasks.stages import roll_back
+from tasks.stages import let_stand, roll_back
 from tasks.starting import start_dependents
 from tasks.telling import State, tell
 
@@ -46,13 +47,6 @@ def finish(order: Order, holder: Holder, planned: Sequence[str]) -> str:
     return told
 
 
-@retried("let-stand")
-def let_stand(facts: Facts, holder: Holder) -> None:
-    """What this rollout wrote last is to stay; or a run that it took over from, which died after its last write."""
-    if facts.run in holder.runs:
-        prefect_db.let_stand(facts.run, facts.since)
-
-
 def give_up(order: Order, holder: Holder, stopped: RolloutRejected | Superseded | JudgedBad) -> str:
     """Put traffic back and give the endpoint up, because somebody, a newer commit or the judge wants that; and say so."""
     back = roll_back(order.endpoint, holder)
@@ -72,8 +66,13 @@ def give_up(order: Order, holder: Holder, stopped: RolloutRejected | Superseded 
 def hold_or_roll_back(order: Order, holder: Holder, failed: AmlCanaryError) -> None:
     """Put traffic back where the manifest wants that of a failure. The endpoint is kept: a failed stage can be retried, and until then
     nothing else touches it."""
-    if order.manifest.rollout.on_failure == "rollback" and not isinstance(failed, EndpointBusy):
+    # Whoever took the lock sees to what is live. Where nobody did, as after an abort, nobody would.
+    lost = isinstance(failed, EndpointBusy)
+    if is_free(order.endpoint) if lost else order.manifest.rollout.on_failure == "rollback":
         roll_back(order.endpoint, holder)
+    if lost and prefect_db.run_state(holder.run).given_up:
+        get_run_logger().warning("%s", failed)
+        raise Abort("somebody has ended this run, and its state says so")
     judged_bad = isinstance(failed, SmokeFailed)
     if judged_bad:
         quarantine(order, f"it was judged bad: {failed}")

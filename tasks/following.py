@@ -16,13 +16,15 @@ from aml_canary.domain.freeze import Window, frozen_until
 from aml_canary.domain.manifest_reader import discover
 from aml_canary.domain.order import Order, as_rollback
 from aml_canary.errors import ManifestRefused
-from aml_canary.gateways import azureml, prefect_history
+from aml_canary.gateways import azureml, prefect_db, prefect_history
 from aml_canary.gateways.git import GitTree, mirror_of
 from aml_canary.gateways.prefect_db import Holder
 from aml_canary.settings import settings
 from tasks.reading import read_order
 from tasks.retry import retried
 
+# Kept with a run: when it began, what it goes back to was not there any more.
+_COLD = "went-back-cold"
 # A run that nobody resumes after its freeze, because no guard runs, ends by itself at last.
 _LONGEST_OVERSLEEP = timedelta(days=14)
 
@@ -53,9 +55,15 @@ def overtaken(order: Order) -> str:
 
 @retried("look-for-way-back")
 def quickest(order: Order, holder: Holder) -> Order:
-    """The order as a rollback, where git went back to what was promoted before and that is still warm; else the order as it is."""
+    """The order as a rollback, where git went back to what was promoted before and that is still warm; else the order as it is.
+
+    Decided once for a run: what was gone and had to be made anew is not still warm because this very run made it.
+    """
     going_back = is_return(prefect_history.rollouts_of(order.endpoint), holder.run, order.digest)
-    if not going_back or len(order.stages) > 1 or not is_warm(order, azureml.observe(order.endpoint)):
+    if not going_back or len(order.stages) > 1 or prefect_db.kept(holder.run, _COLD) is not None:
+        return order
+    if not is_warm(order, azureml.observe(order.endpoint)):
+        prefect_db.keep(holder.run, _COLD, True)
         return order
     get_run_logger().info("Git went back to what was promoted before and is still warm: all traffic at once, after its smoke requests.")
     return as_rollback(order)

@@ -9,7 +9,7 @@ gate that nobody answered. Called from a flow, never from a task, a subflow or a
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 from uuid import uuid4
 
 from prefect.flow_runs import suspend_flow_run
@@ -58,6 +58,19 @@ def require_approval(gate: str, now: Shown, rules: Rules, form: Callable[[Sequen
         suspend_flow_run(wait_for_input=Approval.with_initial_data(description=text), key=key, timeout=timeout)
 
 
+def heed_rejection(rules: Rules) -> None:
+    """Raise RolloutRejected where somebody has said no in this attempt: a no counts, whatever has become of what was asked."""
+    run, attempt = str(flow_run.id), flow_run.run_count
+    for asked, answer in _answered(run, prefect_db.all_kept(run, "asked-")):
+        if answer.decision == "reject" and asked["attempt"] == attempt and not objection(rules, "reject", answer.who):
+            _reject(asked["key"].rsplit("-", 2)[0], asked, answer)
+
+
+def _reject(gate: str, asked: dict[str, Any], answer: Answer) -> NoReturn:
+    _audit_answer("rejected", asked, answer)
+    raise RolloutRejected(f"{answer.who.name} rejected {gate}{f': {answer.comment}' if answer.comment else ''}")
+
+
 def holds_unanswered(run: str) -> bool:
     """Whether the last question of a run has no answer, and its manifest wants everything left as it is then."""
     asked = prefect_db.all_kept(run, "asked-")
@@ -75,15 +88,13 @@ def _reasons_to_ask(gate: str, now: Shown, rules: Rules) -> tuple[str, ...] | No
             refused = refused or f"The answer of {answer.who} does not count. {why}"
             _audit_answer("does not approve", asked, answer, why)
             continue
-        why = f": {answer.comment}" if answer.comment else ""
         if answer.decision == "approve":
-            get_run_logger().info("%s is approved by %s%s", gate, answer.who, why)
+            get_run_logger().info("%s is approved by %s%s", gate, answer.who, f": {answer.comment}" if answer.comment else "")
             _audit_answer("approved", asked, answer)
             return None
         # One more with each Retry, the same through every resume. A Retry after a rejection is somebody's wish to be asked again.
-        _audit_answer("rejected", asked, answer)
         if asked["attempt"] == attempt:
-            raise RolloutRejected(f"{answer.who.name} rejected {gate}{why}")
+            _reject(gate, asked, answer)
         break
     if refused:
         get_run_logger().warning("%s is asked again. %s", gate, refused)

@@ -109,7 +109,7 @@ def silent(holder: Holder) -> bool:
 
 
 @retried(lambda parameters: f"judge-{parameters['holder'].endpoint}")
-def judge_unwatched(holder: Holder) -> str:
+def _judge_unwatched(holder: Holder) -> str:
     """Why the canary that has live traffic is worse than stable; empty where it is not, or there is none.
 
     A rollout that waits for a person, or for a Retry, judges nothing itself. Traffic that somebody else set is theirs.
@@ -129,6 +129,10 @@ def judge_unwatched(holder: Holder) -> str:
     # Once: where it cannot go back, it is asked again each minute.
     audit_if_possible("verdict", about, run=holder.run, who="judge, asked by guard", after=said, evidence=asdict(verdict), once=True)
     return f"{bake.canary} is worse: {verdict.reason.rstrip('.')}"
+
+
+# Tried again by the next guard, a minute later: the other endpoints wait for this one.
+judge_unwatched = _judge_unwatched.with_options(retries=0)
 
 
 @retried("quarantine")

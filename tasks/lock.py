@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import NoReturn
 from uuid import uuid4
 
-from prefect.exceptions import Abort
 from prefect.flow_runs import suspend_flow_run
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
@@ -21,6 +20,7 @@ from aml_canary.gateways.prefect_db import Holder
 from aml_canary.gateways.prefect_history import ORDER_TAG
 from aml_canary.settings import settings
 from tasks.auditing import audit_if_possible
+from tasks.holding import insist_on_being_the_one
 from tasks.notifying import tell_end_of
 from tasks.retry import retried
 from tasks.showing import show_ending
@@ -164,16 +164,9 @@ def left_behind(held: Holder) -> tuple[str, ...]:
 def give_way(holder: Holder) -> None:
     """Go on only while the endpoint is ours. Asked before each step, because a step is not interrupted.
 
-    Raises Superseded where a newer commit wants this rollout's place, EndpointBusy where the lock was removed or taken, and Prefect's Abort,
-    which leaves the run's state alone, where another process carries out the same run: Prefect starts two when Retry is pressed twice.
+    Raises Superseded where a newer commit wants this rollout's place, and what `insist_on_being_the_one` raises.
     """
-    held = prefect_db.held_by(holder.endpoint)
-    if held is None or held.run != holder.run:
-        by = f"flow run {held.run} has it" if held else "nobody has it"
-        raise EndpointBusy(f"Endpoint {holder.endpoint} is not held by this run any more: {by}. Retry takes it again if it is free.")
-    if held.token != holder.token:
-        get_run_logger().warning("Another process has begun to carry out this run; this one ends.")
-        raise Abort("another process carries out this flow run")
+    insist_on_being_the_one(holder)
     commit = prefect_history.asked_to_give_way(holder.run)
     if commit:
         raise Superseded(f"Commit {commit[:12]} takes its place")
@@ -198,6 +191,12 @@ def supersede(other: Holder, by: Holder) -> bool:
 def seen(wanted: Holder) -> Holder | None:
     """Who holds the endpoint now."""
     return prefect_db.held_by(wanted.endpoint)
+
+
+@retried("look-whether-free")
+def is_free(endpoint: str) -> bool:
+    """Whether nobody holds the endpoint."""
+    return prefect_db.held_by(endpoint) is None
 
 
 @retried("take-endpoint")

@@ -11,7 +11,7 @@ from typing import Any
 
 from prefect.logging import get_run_logger
 
-from aml_canary.domain.observed import Facts, Observed
+from aml_canary.domain.observed import Facts, Observed, nonzero, traffic_text
 from aml_canary.domain.order import Left, Order
 from aml_canary.domain.report import SmokeAnswer, shift_text
 from aml_canary.domain.smoke import problem_with
@@ -32,6 +32,7 @@ from aml_canary.gateways.prefect_db import Holder
 from aml_canary.gateways.scoring import score
 from tasks.auditing import audit, audit_if_possible
 from tasks.evidence import keep_rules, keep_smoke
+from tasks.holding import insist_on_holding
 from tasks.progress import waits_shown
 from tasks.retry import retried
 
@@ -41,24 +42,27 @@ def _by_step(parameters: dict[str, Any]) -> str:
 
 
 @retried(_by_step)
-def create_endpoint(step: CreateEndpoint, order: Order, left: Left) -> None:
+def create_endpoint(step: CreateEndpoint, order: Order, left: Left, holder: Holder) -> None:
     """Create the endpoint, without traffic."""
+    insist_on_holding(holder)
     facts = Facts(repository=shown_address(order.repository), commit=order.commit, manifest=order.manifest.path)
     with waits_shown(order.endpoint, step):
         azureml.create_endpoint(left.wanted.stage.endpoint, facts)
 
 
 @retried(_by_step)
-def create_deployment(step: CreateDeployment, order: Order, left: Left) -> None:
+def create_deployment(step: CreateDeployment, order: Order, left: Left, holder: Holder) -> None:
     """Create a deployment at weight 0 from the files at the commit."""
+    insist_on_holding(holder)
     with _files(order) as root, waits_shown(order.endpoint, step):
         wanted = left.wanted.stage.deployments[step.name]
         azureml.create_deployment(order.endpoint, wanted, left.wanted.fingerprints[step.name], order.commit, root)
 
 
 @retried(_by_step)
-def scale(step: Scale, order: Order, left: Left) -> None:
+def scale(step: Scale, order: Order, left: Left, holder: Holder) -> None:
     """Give a deployment the manifest's number of instances."""
+    insist_on_holding(holder)
     with _files(order) as root, waits_shown(order.endpoint, step):
         wanted = left.wanted.stage.deployments[step.name]
         azureml.scale_deployment(order.endpoint, wanted, left.wanted.fingerprints[step.name], order.commit, root)
@@ -96,6 +100,7 @@ def smoke_invoke(step: SmokeInvoke, order: Order, left: Left) -> None:
 @retried(_by_step)
 def shift_traffic(step: ShiftTraffic, order: Order, left: Left, holder: Holder) -> None:
     """Set the weights, and the facts of this rollout with them."""
+    insist_on_holding(holder)
     facts = Facts(
         repository=shown_address(order.repository),
         commit=order.commit,
@@ -115,17 +120,28 @@ def shift_traffic(step: ShiftTraffic, order: Order, left: Left, holder: Holder) 
 
 
 @retried(_by_step)
-def delete_deployment(step: DeleteDeployment, order: Order) -> None:
-    """Delete a deployment that carries no traffic."""
+def delete_deployment(step: DeleteDeployment, order: Order, left: Left, holder: Holder) -> None:
+    """Delete a deployment that carries no traffic. Where traffic would come back to it, what is live now is to stay: there is no way back."""
+    insist_on_holding(holder)
+    if step.name in nonzero(left.live.facts.stable):
+        let_stand.fn(left.live.facts, holder)
     with waits_shown(order.endpoint, step):
         azureml.delete_deployment(order.endpoint, step.name)
 
 
 @retried(_by_step)
-def delete_endpoint(step: DeleteEndpoint, endpoint: str) -> None:
+def delete_endpoint(step: DeleteEndpoint, endpoint: str, holder: Holder) -> None:
     """Delete the endpoint and everything in it."""
+    insist_on_holding(holder)
     with waits_shown(endpoint, step):
         azureml.delete_endpoint(endpoint)
+
+
+@retried("let-stand")
+def let_stand(facts: Facts, holder: Holder) -> None:
+    """What this rollout wrote last is to stay; or a run that it took over from, which died after its last write."""
+    if facts.run in holder.runs:
+        prefect_db.let_stand(facts.run, facts.since)
 
 
 @retried(lambda parameters: f"roll-back-{parameters['endpoint']}")
@@ -135,8 +151,14 @@ def roll_back(endpoint: str, holder: Holder) -> str:
     # Afterwards, because nothing may be in the way of going back; why it goes back was written down before.
     audit_if_possible("put back", endpoint, run=holder.run, after=None if back is None else {"traffic": dict(back.traffic)})
     if back is None:
-        return "Live traffic was as before the rollout and was left alone."
+        return _left_alone(azureml.glance(endpoint), holder)
     return f"Live traffic was put back to {', '.join(f'{name} {weight} %' for name, weight in sorted(back.traffic.items()))}."
+
+
+def _left_alone(live: Observed, holder: Holder) -> str:
+    if live.facts.run in holder.runs and live.facts.stable and not live.on_stable and not live.as_written:
+        return f"Live traffic is {traffic_text(live.traffic)}, as somebody else set it, and was left alone."
+    return "Live traffic was as before the rollout and was left alone."
 
 
 def _is_to_stay(endpoint: str, holder: Holder) -> bool:
@@ -157,8 +179,9 @@ def now() -> str:
 
 def _stable(live: Observed, holder: Holder) -> dict[str, int]:
     """Where to come back to: what was live before this rollout's first shift."""
-    begun = live.facts.run in holder.runs and bool(live.facts.stable)
-    return dict(live.facts.stable if begun else live.traffic)
+    facts, ours = live.facts, (holder.run, *holder.predecessors)
+    begun = facts.run in ours and bool(facts.stable) and not prefect_db.stands(facts.run, facts.since)
+    return dict(facts.stable if begun else live.traffic)
 
 
 def _files(order: Order) -> AbstractContextManager[Path]:

@@ -131,7 +131,7 @@ def taken_over(live: Observed, history: Sequence[Past], *, stands: bool) -> Obse
     """
     if live.exists and live.busy and any(past.alive for past in history):
         live = replace(live, state="Succeeded")
-    if stands or not live.facts.stable or all(past.run != live.facts.run for past in history):
+    if stands or not live.astray or all(past.run != live.facts.run for past in history):
         return live
     return replace(live, traffic=nonzero(live.facts.stable), mirror_traffic={})
 

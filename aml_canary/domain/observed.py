@@ -81,6 +81,23 @@ class Observed:
         return dict(self.traffic) == nonzero(self.facts.stable) and not self.mirror_traffic
 
     @property
+    def as_written(self) -> bool:
+        """Whether live traffic is what a rollout wrote last, by its own word; where it is not, somebody else set it."""
+        return dict(self.traffic) == nonzero(self.facts.traffic)
+
+    @property
+    def astray(self) -> bool:
+        """Whether live traffic has yet to come back to where it was before the rollout that wrote last.
+
+        Not where somebody else set it since, and gave nothing to what that rollout brought: then it is theirs.
+        """
+        stable = nonzero(self.facts.stable)
+        if not stable or self.on_stable:
+            return False
+        brought = [name for name, weight in self.facts.traffic.items() if weight > stable.get(name, 0)]
+        return self.as_written or bool(self.mirror_traffic) or any(self.carries_traffic(name) for name in brought)
+
+    @property
     def busy(self) -> bool:
         """Whether Azure is at work on the endpoint or one of its deployments."""
         states = [self.state, *(deployment.state for deployment in self.deployments.values())]

@@ -21,7 +21,8 @@ from aml_canary.domain.steps import CreateDeployment
 from aml_canary.errors import EndpointBusy, Outdated, Superseded, Transient
 from aml_canary.gateways import prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
-from tasks import guarding, lock
+from tasks import guarding, holding, lock
+from tasks.holding import insist_on_being_the_one, insist_on_holding
 from tests.contract.prefect_model import FINAL, PrefectModel, Process, Run, Suspended, turn
 
 LEFT = (CreateDeployment("green"),)
@@ -55,8 +56,10 @@ class World:
 
     def observed(self) -> Observed:
         weights = {self.live: 90, self.canary: 10} if self.canary else {self.live: 100}
-        facts = Facts(run=self.writer, stable={self.stable: 100} if self.stable else {})
-        return Observed("e", exists=bool(self.live), state="Succeeded", traffic=weights if self.live else {}, facts=facts)
+        traffic = weights if self.live else {}
+        # Nobody but rollouts writes.
+        facts = Facts(run=self.writer, stable={self.stable: 100} if self.stable else {}, traffic=traffic)
+        return Observed("e", exists=bool(self.live), state="Succeeded", traffic=traffic, facts=facts)
 
     def glance(self, _endpoint: str) -> SimpleNamespace:
         turn()
@@ -118,6 +121,7 @@ class World:
         try:
             while self.next_step(run, order, holder):
                 pass
+            insist_on_being_the_one(holder)
             if self.writer in holder.runs:
                 prefect_db.let_stand(self.writer, self.since)
             lock.release_endpoint(holder)
@@ -127,6 +131,8 @@ class World:
             lock.release_endpoint(holder)
             end(StateType.CANCELLED, "Superseded")
         except EndpointBusy:
+            if lock.is_free("e"):
+                self.roll_back("e", holder)
             end(StateType.FAILED, "Failed")
         except Abort:
             pass
@@ -144,7 +150,8 @@ class World:
             assert not self.canary, f"{order} begins beside {self.canary}"
             step = (self.live, order)
         assert (self.live, self.canary) == seen, "somebody else wrote"
-        begun = self.writer in holder.runs and self.stable
+        begun = self.writer in (holder.run, *holder.predecessors) and self.stable and not prefect_db.stands(self.writer, self.since)
+        insist_on_holding(holder)
         self.write(holder.run, *step, self.stable if begun else self.live)
         return True
 
@@ -276,7 +283,7 @@ def patient(task: Any) -> Callable[..., Any]:
 
 TASKS = {
     name: patient(getattr(lock, name))
-    for name in ("supersede", "seen", "try_lock", "hand_over", "release_endpoint", "wait_for_end", "left_behind")
+    for name in ("supersede", "seen", "try_lock", "hand_over", "release_endpoint", "wait_for_end", "left_behind", "is_free")
 }
 
 
@@ -291,8 +298,8 @@ def at_work(world: World) -> Iterator[None]:
         patch.setattr(lock, "roll_back", world.roll_back)
         patch.setattr(lock, "azureml", SimpleNamespace(glance=world.glance, observe=world.observe))
         patch.setattr(lock, "suspend_flow_run", lambda **_: world.suspend(world.prefect.runs[UUID(own())]))
-        patch.setattr(lock, "get_run_logger", lambda: logging.getLogger("quiet"))
-        patch.setattr(guarding, "get_run_logger", lambda: logging.getLogger("quiet"))
+        for module in (lock, holding, guarding):
+            patch.setattr(module, "get_run_logger", lambda: logging.getLogger("quiet"))
         patch.setattr(guarding, "roll_back", world.guards_roll_back)
         patch.setattr(guarding, "release_endpoint", TASKS["release_endpoint"])
         patch.setattr(guarding, "tell_about", lambda *_: None)

@@ -180,7 +180,9 @@ def test_an_endpoint_that_is_being_updated_is_observed_once_that_is_done(emulato
 
 
 def begun(**values: object) -> Observed:
-    return shift(azureml.observe(NAME), {"blue": 50, "green": 50}, **{"stable": {"blue": 100}, **values})
+    return shift(
+        azureml.observe(NAME), {"blue": 50, "green": 50}, **{"stable": {"blue": 100}, "traffic": {"blue": 50, "green": 50}, **values}
+    )
 
 
 def back(runs: frozenset[str] = RUNS) -> Observed | None:
@@ -232,6 +234,22 @@ def test_traffic_never_goes_back_to_what_is_gone_or_unhealthy_and_somebody_is_ca
     with pytest.raises(Permanent, match=r"^HOLD: churn should go back to .*(red|teal) is gone or not Succeeded.*left at blue=50 green=50"):
         back()
     assert written(emulator) == []
+
+
+def test_where_stable_is_gone_and_somebody_has_set_other_traffic_that_stays(emulator):
+    begun(stable={"red": 100})
+    by_hand({"blue": 100})
+    emulator.requests.clear()
+    assert back() is None
+    assert written(emulator) == []
+
+
+def test_traffic_of_which_somebody_left_the_canary_a_part_goes_back(emulator):
+    begun()
+    by_hand({"blue": 70, "green": 30})
+    now = back()
+    assert now is not None
+    assert now.traffic == {"blue": 100}
 
 
 # --- what traffic protects ----------------------------------------------------------------------------------------------

@@ -165,3 +165,48 @@ def deliver(world: World, commit: str) -> requests.Response:
     session = requests.Session()
     session.trust_env = False
     return session.post(f"{world.stack.door}/webhooks/github", data=body, headers=headers, timeout=60)
+
+
+def test_a_first_shift_that_is_tried_again_while_its_rollout_is_aborted_shifts_nothing(world: World) -> None:
+    world.blue_is_live()
+    run = world.start_green()
+    assert world.until_asked(run) == "flight-green-10"
+    world.stack.emulator.faults.add("endpoint.put", name=world.endpoint, count=None, status=503, code="ServiceUnavailable", message="later")
+    world.answer(run)
+    wait_until(lambda: world.stack.emulator.faults.list()[0]["hits"] > 0, "the shift is being tried")
+    aborted = cli(world, "abort", world.endpoint, "not today")
+    assert aborted.stdout == f"The rollout of {world.endpoint} is ended. Live traffic was left alone: blue 100 %. The endpoint is free.\n"
+    world.stack.emulator.faults.clear()
+    world.until_logged(run, "is not held by this run any more: nobody has it")
+    assert (world.traffic, world.lock(), world.prefect.state(run)) == ({"blue": 100}, None, "Aborted")
+
+
+def test_whoever_comes_after_a_rollout_that_died_while_it_deleted_stable_begins_from_what_is_live(world: World) -> None:
+    world.blue_is_live()
+    run = world.start_green()
+    world.approve_through(run, "flight-green-10", "full-green")
+    assert world.until_asked(run) == "delete-blue"
+    world.stack.emulator.pace({"deployment.delete": {"reads": 10**6}})
+    world.answer(run)
+    wait_until(lambda: world.azure_is_at_work("blue"), "blue is being deleted")
+    world.kill_flow(run)
+    world.let_azure_go_on()
+    wait_until(lambda: list(world.deployments) == ["green"], "blue is gone")
+    second = world.start(world.push({"red": 100}, {"red": "v1"}, "  approvals: {before: []}\n"))
+    assert world.end_of(second)["state"]["name"] == "Promoted", world.prefect.run(second)["state"]
+    assert world.traffic == {"red": 100}
+
+
+def test_traffic_that_somebody_took_from_the_canary_by_hand_stays_theirs_when_the_rollout_is_rejected(world: World) -> None:
+    world.blue_is_live()
+    run = world.start_green()
+    world.approve_through(run, "flight-green-10")
+    assert world.until_asked(run) == "full-green"
+    red = world.stack.azure.online_deployments.get("blue", world.endpoint)
+    red.name = "red"
+    world.stack.azure.online_deployments.begin_create_or_update(red).result()
+    world.set_traffic(red=100)
+    world.answer(run, "reject")
+    ended = world.end_of(run)["state"]
+    assert (ended["name"], world.traffic) == ("Rejected", {"red": 100})
+    assert "Live traffic is red 100 %, as somebody else set it, and was left alone." in ended["message"]

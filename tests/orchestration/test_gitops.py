@@ -122,6 +122,28 @@ def test_a_branch_put_back_goes_straight_to_the_warm_deployment_in_spite_of_a_fr
     assert world.stages(back) == ["smoke-invoke-blue", "full-blue"]
 
 
+def test_a_branch_put_back_to_what_is_gone_keeps_its_steps_and_gates_after_each_answer_too(world: World) -> None:
+    blue = world.push({"blue": 100}, {"blue": "v1"})
+    synced(world)
+    [first] = rollouts(world)
+    world.approve_through(first, "full-blue")
+    assert world.end_of(first)["state"]["name"] == "Promoted"
+    world.push({"green": 100}, {"green": "v2"}, "  approvals: {before: []}\n")
+    synced(world)
+    assert world.end_of(rollouts(world)[-1])["state"]["name"] == "Promoted"
+    assert (world.traffic, list(world.deployments)) == ({"green": 100}, ["green"])
+
+    world.repository.put_back(blue)
+    synced(world, blue)
+    back = rollouts(world)[-1]
+    assert world.until_asked(back) == "flight-blue-10"
+    world.answer(back)
+    assert world.until_asked(back) == "full-blue"
+    assert world.traffic == {"blue": 10, "green": 90}
+    world.answer(back, "reject")
+    assert (world.end_of(back)["state"]["name"], world.traffic) == ("Rejected", {"green": 100})
+
+
 def test_what_was_rejected_is_in_quarantine_until_it_is_lifted(world: World) -> None:
     world.blue_is_live()
     world.push({"green": 100}, {"green": "v2"})

@@ -7,7 +7,7 @@ import sys
 import time
 
 from examples.demo.manifests import path_of
-from examples.demo.stack import ROOT
+from examples.demo.stack import ROOT, without_settings
 from tests.orchestration.world import World, wait_until
 from tests.unit.documents import blocks
 
@@ -152,4 +152,4 @@ def register_models(world: World) -> None:
         "<workspace>": azure.workspace,
     }.items():
         script = script.replace(theirs, ours)
-    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=os.environ | azure.exports(), check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=without_settings(os.environ) | azure.exports(), check=True, timeout=120)

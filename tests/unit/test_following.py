@@ -126,8 +126,11 @@ def test_a_lifted_quarantine_lets_the_order_be_started_once():
 
 
 def test_a_new_order_is_compared_with_what_is_live_once_an_unfinished_rollout_has_given_way():
-    here = replace(live({"blue": 90, "green": 10}, {"blue": "v1", "green": "v2"}), facts=Facts(run="1", stable={"blue": 100}))
+    facts = Facts(run="1", stable={"blue": 100}, traffic={"blue": 90, "green": 10})
+    here = replace(live({"blue": 90, "green": 10}, {"blue": "v1", "green": "v2"}), facts=facts)
     assert taken_over(here, [past("1", "old", "Failed")], stands=False).traffic == {"blue": 100}
+    by_hand = replace(here, traffic={"red": 100})
+    assert taken_over(by_hand, [past("1", "old", "Failed")], stands=False) == by_hand, "what somebody else set stays"
     assert taken_over(here, [past("1", "old", "Failed")], stands=True) == here, "it failed when somebody retried it later"
     assert taken_over(here, [past("2", "old", "Failed")], stands=False) == here
 

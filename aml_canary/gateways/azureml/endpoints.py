@@ -150,19 +150,23 @@ def shift_traffic(seen: Observed, weights: Weights, mirror: Weights, facts: Fact
 def put_traffic_back(name: str, runs: frozenset[str], since: str) -> Observed | None:
     """Roll back what a rollout shifted: one PUT, to the traffic that was there before its first shift.
 
-    `runs` are the flow runs whose writes belong to the rollout; where somebody else wrote last, or the traffic is back already, nothing is
-    written and None is returned. Needs nothing but the endpoint's own tags. Raises Permanent, without writing, where a deployment to go back
+    `runs` are the flow runs whose writes belong to the rollout. Where it is back already, or somebody else gave all traffic to others, nothing
+    is written and None is returned. Needs nothing but the endpoint's own tags. Raises Permanent, without writing, where a deployment to go back
     to is not there or not healthy: then the present traffic is the safest there is, and a person has to look.
     """
     now = observe(name)
     stable = nonzero(now.facts.stable)
-    if not now.exists or now.facts.run not in runs or not stable or now.on_stable:
+    if not now.exists or now.facts.run not in runs or not now.astray:
         return None
     unfit = sorted(n for n in stable if n not in now.deployments or not now.deployments[n].healthy)
+    if unfit and not now.as_written:
+        # Somebody has decided.
+        return None
     if unfit:
         raise Permanent(
             f"HOLD: {name} should go back to {weights_text(stable)}, but {', '.join(unfit)} is gone or not Succeeded. "
-            f"Live traffic was left at {weights_text(now.traffic)}. Somebody has to decide where it goes."
+            f"Live traffic was left at {weights_text(now.traffic)}. Repair that, or decide where it goes: set it on Azure; "
+            "or empty the tag aml-canary.stable, and it stays."
         )
     facts = replace(now.facts, step="rolled-back", since=since, traffic=stable, rollbacks=now.facts.rollbacks + 1)
     return shift_traffic(now, stable, {}, facts, {})
