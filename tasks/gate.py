@@ -18,7 +18,7 @@ from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from aml_canary.domain.answering import HOW, Answer, Answerer, Rules, objection, who_may_answer
+from aml_canary.domain.answering import Answer, Answerer, Rules, how_to_answer, objection, who_may_answer
 from aml_canary.domain.approval import Shown, changes
 from aml_canary.errors import RolloutRejected
 from aml_canary.gateways import prefect_db
@@ -52,7 +52,7 @@ def require_approval(gate: str, now: Shown, rules: Rules, form: Callable[[Sequen
         note |= rules.approvals.model_dump(mode="json", include={"on_timeout", "approvers", "require_verified"})
         audit("asked", key, after={"gate": gate, "may_answer": who_may_answer(rules.approvals)}, evidence={**asdict(now), "form": text})
         prefect_db.keep(str(flow_run.id), f"asked-{gate}-{len(_asked(gate)):03d}", note)
-        get_run_logger().info("Waiting for approval of %s. Answer with Resume in the Prefect UI, or %s.", gate, HOW)
+        get_run_logger().info("Waiting for approval of %s. %s", gate, how_to_answer(rules.approvals))
         timeout = max(1, int(rules.approvals.timeout_hours * 3600))
         tell_waiting(gate, now, key, who_may_answer(rules.approvals))
         suspend_flow_run(wait_for_input=Approval.with_initial_data(description=text), key=key, timeout=timeout)

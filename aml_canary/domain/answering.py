@@ -79,6 +79,11 @@ def objection(rules: Rules, decision: Decision, who: Answerer) -> str:
     return ""
 
 
+def how_to_answer(approvals: Approvals) -> str:
+    """How a question is answered, as a sentence. Where nobody is named as an approver, no comment counts, so none is asked for."""
+    return f"Answer with Resume in the Prefect UI, or {HOW}." if approvals.approvers else "Answer with Resume in the Prefect UI."
+
+
 def names_of(people: Iterable[tuple[str, str]], logins: Iterable[str] = ()) -> frozenset[str]:
     """Every name under which these people, each a name and an e-mail address in git, and these logins may answer.
 

@@ -49,7 +49,8 @@ def versions_check(wrong: Sequence[str], counted: int) -> Check:
     """Whether every package is of a version that is supported; `wrong` has a line for each that is not."""
     if not wrong:
         return Check("packages", "ok", f"{counted} are of supported versions")
-    return Check("packages", "failed", "; ".join(wrong), "Install from the lock: pip install --require-hashes -r requirements.lock.")
+    remedy = "Install from the lock: pip install --require-hashes --requirement requirements.lock --constraint requirements.lock."
+    return Check("packages", "failed", "; ".join(wrong), remedy)
 
 
 def same_version_check(server: str, client: str) -> Check:

@@ -57,7 +57,7 @@ def _start(deployment: str, parameters: dict[str, Any], name: str, tags: list[st
         try:
             found = client.read_deployment_by_name(deployment)
         except ObjectNotFound as error:
-            raise Permanent(f"Prefect has no deployment {deployment}. Create it with `prefect --no-prompt deploy --all`.") from error
+            raise Permanent(f"Prefect has no deployment {deployment}. Run `aml-canary setup --deploy`.") from error
         run = client.create_flow_run_from_deployment(found.id, parameters=parameters, idempotency_key=key, name=name, tags=tags)
     ended = run.state.name or "" if run.state is not None and run.state.is_final() else ""
     return Started(str(run.id), run.name, url_for(run) or "", ended)

@@ -27,7 +27,7 @@ RETRY_SECONDS = 30.0
 
 
 class NotDeployed(Transient):
-    """Prefect answers, and has no such deployment; `prefect deploy` changes that."""
+    """Prefect answers, and has no such deployment; `aml-canary setup --deploy` changes that."""
 
 
 def refuse_to_start_without_prefect() -> None:
@@ -110,7 +110,7 @@ async def _deployment(client: PrefectClient, name: str) -> DeploymentResponse:
     try:
         return await client.read_deployment_by_name(name)
     except ObjectNotFound as problem:
-        raise NotDeployed(f"Prefect has no deployment {name!r}. Run `prefect deploy --all`.", retry_after=RETRY_SECONDS) from problem
+        raise NotDeployed(f"Prefect has no deployment {name!r}. Run `aml-canary setup --deploy`.", retry_after=RETRY_SECONDS) from problem
 
 
 @asynccontextmanager

@@ -258,7 +258,7 @@ def test_without_the_sync_deployment_the_door_says_what_to_do(sync: Sync, door: 
     try:
         for answer, key in ((door.deliver(push()), "refused"), (httpx.get(door.url + "/readyz"), "reason")):
             assert answer.status_code == 503
-            assert "Prefect has no deployment 'sync/sync'. Run `prefect deploy --all`." in answer.json()[key]
+            assert "Prefect has no deployment 'sync/sync'. Run `aml-canary setup --deploy`." in answer.json()[key]
     finally:
         sync.deploy()
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aml_canary.domain.answering import Answerer, Rules, names_of, objection, who_may_answer
+from aml_canary.domain.answering import Answerer, Rules, how_to_answer, names_of, objection, who_may_answer
 from aml_canary.domain.manifest import Approvals
 from aml_canary.domain.manifest_reader import read_manifest
 from aml_canary.domain.tree import MemoryTree
@@ -116,6 +116,12 @@ def test_nobody_who_wrote_it_may_approve_under_the_name_git_has(name, address):
 )
 def test_who_may_answer_is_one_line_for_people(approvals, told):
     assert who_may_answer(approvals) == told
+
+
+@pytest.mark.parametrize("approvals", [Approvals(), Approvals(approvers=("ada",))])
+def test_a_comment_is_asked_for_only_where_it_can_count(approvals):
+    comments_count = not objection(Rules(approvals), "approve", Answerer("ada", "github", "https://example.com"))
+    assert ("/canary approve" in how_to_answer(approvals)) is comments_count
 
 
 ROLLOUT = """\
