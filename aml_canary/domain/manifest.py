@@ -117,9 +117,10 @@ class Smoke(Frozen):
 class Approvals(Frozen):
     """Where a person is asked: before first live traffic and each later share (`traffic`), before all of it (`full`), before deleting (`retire`).
 
-    `approvers` are logins on the git host, all of them where it names none. `author_may_approve` false: not who wrote or pushed the commit.
-    `require_verified`: only the git host's word on who it was counts. `timeout_hours` without an answer: the rollout ends with live traffic
-    back on stable (`reject`), or everything stays as it is until a Retry (`hold`).
+    `approvers` are logins on the git host; where none is named, anybody may answer in Prefect, and no comment counts.
+    `author_may_approve` false: not who wrote or pushed the commit. `require_verified`: only the git host's word on who it was counts.
+    `timeout_hours` without an answer: the rollout ends with live traffic back on stable (`reject`), or everything stays as it is until a
+    Retry (`hold`).
     """
 
     before: tuple[Gate, ...] = ("traffic", "full", "retire")
