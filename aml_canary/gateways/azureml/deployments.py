@@ -17,7 +17,7 @@ from aml_canary.domain.manifest import Deployment
 from aml_canary.errors import AmlCanaryError, ForeignChange, Permanent
 from aml_canary.gateways.azureml.client import client
 from aml_canary.gateways.azureml.endpoints import observe, read_deployment, settled, text_of
-from aml_canary.gateways.azureml.failures import translated
+from aml_canary.gateways.azureml.failures import translated, without_secrets
 from aml_canary.gateways.azureml.waiting import raise_reason, until_shown
 
 LOG_TAIL_LINES = 20
@@ -107,4 +107,4 @@ def _with_log(text: str, endpoint: str, name: str) -> str:
         log = (client().online_deployments.get_logs(name=name, endpoint_name=endpoint, lines=LOG_TAIL_LINES) or "").strip()
     except AzureError as error:
         log = f"(the log could not be read: {type(error).__name__})"
-    return f"{text}\nThe last lines of the container's log:\n{log or '(the log is empty)'}"
+    return f"{text}\nThe last lines of the container's log:\n{without_secrets(log) or '(the log is empty)'}"

@@ -2,11 +2,13 @@
 
 The rule, by what the SDK raises: no connection, 408, 409 (an operation is in progress), 429 and 5xx are Transient; every other answer is
 Permanent, and so is an operation that Azure accepted and then reported as failed (the SDK raises that with status 200).
+An address that storage gives out lets in whoever has it, and libraries write it into their errors: it goes no further than this module.
 May import azure and `errors`.
 """
 
 import math
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -31,6 +33,9 @@ _NOT_REACHED = (ServiceRequestError, ServiceResponseError, IncompleteReadError)
 # What azure-identity leaves of a failure that was not a refusal: a text, without the response or the cause.
 _IDENTITY_SERVICE_DOWN = re.compile(r"HTTP Error: (408|429|5\d\d)\b|Connection (aborted|refused|reset)|timed out|Max retries exceeded")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
+# Of an address everything behind the question mark, because what stands there may be a signature, or somebody's data.
+_HIDDEN = re.compile(r"(?<=\?)[\w$%.~-]+=[^\s'\"]+|(?<=\bsig=)[^\s&'\"]+|(?<=\bAccountKey=)[^\s;'\"]+")
+_LETS_IN = re.compile(r"\b(sig|AccountKey)(=|%3D)")
 
 
 @contextmanager
@@ -39,7 +44,11 @@ def translated(doing: str) -> Iterator[None]:
     try:
         yield
     except (MlException, ValidationError, AzureError) as error:
-        raise _ours(error, doing) from error
+        ours = _ours(error, doing)
+        # A log shows causes as well, and theirs are texts that we cannot change.
+        if _LETS_IN.search("".join(traceback.format_exception(error))):
+            raise ours from None
+        raise ours from error
 
 
 def _ours(error: Exception, doing: str) -> AmlCanaryError:
@@ -99,5 +108,10 @@ def _retry_after(error: HttpResponseError) -> float | None:
     return None
 
 
+def without_secrets(text: str) -> str:
+    """`text` without the queries of addresses, signatures of storage and keys of storage accounts."""
+    return _HIDDEN.sub("***", text)
+
+
 def _flat(text: str) -> str:
-    return " ".join(_ANSI.sub("", text).split())
+    return without_secrets(" ".join(_ANSI.sub("", text).split()))
