@@ -27,6 +27,8 @@ LOCK_TAG: Final = "aml-canary-lock"
 WAITING_TAG: Final = "waiting"
 OUTCOME_TAG: Final = "outcome:"
 _DEAD: Final = {StateType.COMPLETED, StateType.CANCELLED, StateType.FAILED, StateType.CRASHED}
+# With all from 500 on, what another try may not meet again: a request took too long, or there were too many.
+_BUSY: Final = {408, 429}
 # Prefect's own words when nobody answered a gate in time; it runs no hook then, so the words are all there is.
 _NEVER_ANSWERED: Final = "never resumed"
 
@@ -84,10 +86,20 @@ class RunState:
 
 @contextmanager
 def prefect_client() -> Iterator[SyncPrefectClient]:
-    """Prefect's own client, for a block. Raises Transient where its API does not answer."""
+    """Prefect's own client, for a block. Raises Transient where its API does not answer, or cannot for now."""
     try:
         with get_client(sync_client=True) as client:
             yield client
+    except PrefectHTTPStatusError as error:
+        status = error.response.status_code
+        if status not in _BUSY and status < 500:
+            raise
+        # Without the address' user and query.
+        asked = f"{error.request.method} {error.request.url.path} at {error.request.url.host}"
+        raise Transient(
+            f"Prefect's API answered HTTP {status} ({error.response.reason_phrase}) to {asked}. Try again in a moment; where it goes on, "
+            "look at the log of the Prefect server, at its database, and at the proxy before it."
+        ) from error
     except httpx.TransportError as error:
         raise Transient(f"Prefect's API did not answer ({type(error).__name__}). Is the server up, and PREFECT_API_URL right?") from error
 
