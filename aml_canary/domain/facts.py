@@ -4,13 +4,14 @@ Tags are the only place on an endpoint where a rollout may write about itself, a
 the traffic they describe. Azure's limits: names up to 512 characters, values up to 256. May import `domain.observed` only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from aml_canary.domain.observed import Facts, Weights
 
 PREFIX = "aml-canary."
 FINGERPRINT = PREFIX + "fingerprint"
 INSTANCES = PREFIX + "instances"
+LONGEST = 256
 
 
 def weights_text(weights: Weights) -> str:
@@ -22,6 +23,11 @@ def weights_from_text(text: str) -> dict[str, int]:
     """The inverse of `weights_text`; what does not parse is left out, because anybody may edit a tag."""
     pairs = (word.partition("=") for word in text.split())
     return {name: int(weight) for name, _, weight in pairs if name and weight.isdecimal() and weight.isascii()}
+
+
+def too_long(names: Iterable[str]) -> bool:
+    """Whether the weights of these deployments may not fit into a tag, whatever they are. Cut, they would be no way back."""
+    return len(weights_text(dict.fromkeys(names, 99))) > LONGEST
 
 
 def to_tags(facts: Facts) -> dict[str, str]:
@@ -37,7 +43,7 @@ def to_tags(facts: Facts) -> dict[str, str]:
         "stable": weights_text(facts.stable),
         "rollbacks": str(facts.rollbacks),
     }
-    return {PREFIX + key: value[:256] for key, value in values.items()}
+    return {PREFIX + key: value[:LONGEST] for key, value in values.items()}
 
 
 def from_tags(tags: Mapping[str, str]) -> Facts:

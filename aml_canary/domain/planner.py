@@ -8,7 +8,7 @@ the endpoint is live; what carries traffic is never changed in place; equal mean
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from aml_canary.domain.facts import weights_text
+from aml_canary.domain.facts import LONGEST, too_long, weights_text
 from aml_canary.domain.manifest import Deployment, Rollout, Stage
 from aml_canary.domain.observed import Observed, ObservedDeployment, Weights, nonzero
 from aml_canary.domain.steps import (
@@ -88,7 +88,10 @@ def plan(wanted: Wanted, live: Observed, smoked: Iterable[str] = ()) -> Plan:
     steps += growing
     unproven = {name for name in final if not live.traffic.get(name)} - set(smoked)
     steps += [SmokeInvoke(name) for name in sorted({*made, *unproven})]
-    steps += _shifts(wanted.steps, live, final, mirror, canary)
+    shifts = _shifts(wanted.steps, live, final, mirror, canary)
+    if shifts:
+        _refuse_untold(live.name, {*live.traffic, *final})
+    steps += shifts
     steps += shrinking
     leaving = [n for n in sorted(live.deployments) if n not in wanted.stage.deployments and not final.get(n) and not mirror.get(n)]
     if wanted.retire:
@@ -210,6 +213,15 @@ def _refuse_change_in_place(name: str, differences: tuple[str, ...], there: Obse
         )
     if gains and not there.healthy:
         raise PlanRefused(f"Deployment {name} is {there.state} on Azure and must not get more traffic. Point traffic at a healthy one.")
+
+
+def _refuse_untold(endpoint: str, names: set[str]) -> None:
+    """By the names alone, of all that have traffic on the way: so what was begun is not refused at one of its steps."""
+    if too_long(names):
+        raise PlanRefused(
+            f"{endpoint}: the weights of {len(names)} deployments ({', '.join(sorted(names))}) do not fit into a tag of the endpoint, where a "
+            f"rollout keeps the way back: Azure takes {LONGEST} characters. Give traffic to fewer deployments, or give them shorter names."
+        )
 
 
 def _other_name(name: str) -> str:

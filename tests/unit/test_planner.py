@@ -109,6 +109,23 @@ def test_two_canaries_at_once_are_refused_and_named():
         plan(aim, here)
 
 
+LONG = [f"deployment-with-a-name-as-long-{n}" for n in range(1, 9)]
+
+
+def test_weights_that_do_not_fit_into_a_tag_are_refused_before_anything_is_made():
+    assert {len(name) for name in LONG} == {32}
+    serving = dict.fromkeys(LONG[:7], 10) | {LONG[0]: 40}
+    here = live(serving, dict.fromkeys(serving, "v1"))
+    aim = wanted(serving | {LONG[0]: 30, LONG[7]: 10}, dict.fromkeys(LONG, "v1"))
+    with pytest.raises(PlanRefused, match=r"the weights of 8 deployments .*Azure takes 256 characters.*fewer deployments.*shorter names"):
+        plan(aim, here)
+    # Seven fit, and eight that no step gives traffic to are left alone.
+    moved = wanted(serving | {LONG[0]: 30, LONG[1]: 20}, dict.fromkeys(serving, "v1"))
+    assert labels(moved, here) == [f"flight-{LONG[1]}-20"]
+    eight = serving | {LONG[0]: 30, LONG[7]: 10}
+    assert labels(wanted(eight, dict.fromkeys(LONG, "v1")), live(eight, dict.fromkeys(LONG, "v1"))) == []
+
+
 def test_one_that_keeps_its_share_keeps_it_on_the_way():
     here = live({"blue": 50, "red": 50}, {"blue": "v1", "red": "v3"})
     aim = wanted({"green": 50, "red": 50}, {"green": "v2", "red": "v3"}, steps=(10, 25))

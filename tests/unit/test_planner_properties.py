@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from aml_canary.domain.facts import from_tags, to_tags
 from aml_canary.domain.manifest import Stage
-from aml_canary.domain.observed import nonzero
+from aml_canary.domain.observed import Facts, nonzero
 from aml_canary.domain.planner import Wanted, compare, plan, spread
 from aml_canary.domain.steps import (
     CreateDeployment,
@@ -21,7 +22,8 @@ from aml_canary.domain.steps import (
     label,
     sentence,
 )
-from tests.unit.worlds import PLENTY, World, rollouts, shape, walked, weights
+from aml_canary.errors import PlanRefused
+from tests.unit.worlds import PLENTY, World, live, rollouts, shape, walked, wanted, weights
 
 often = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 
@@ -254,3 +256,24 @@ def test_spread_totals_100_and_takes_only_from_the_others_never_more_than_they_a
     assert sum(now.values()) == 100
     assert now.get(canary, 0) == percentage
     assert all(final[name] <= now.get(name, 0) <= before[name] for name in before if name != canary)
+
+
+@often
+@given(st.lists(st.from_regex(r"[a-z][a-z0-9]{25,31}", fullmatch=True), unique=True, min_size=6, max_size=12), st.data())
+def test_the_way_back_and_the_weights_of_every_step_come_back_whole_from_the_endpoints_tags(names, data):
+    canary, *serving = names
+    before = {name: data.draw(st.integers(1, 9)) for name in serving}
+    before[serving[0]] += 100 - sum(before.values())
+    final = {name: data.draw(st.integers(0, weight)) for name, weight in before.items()}
+    final[canary] = 100 - sum(final.values())
+    assume(final[canary])
+    aim, here = wanted(final, dict.fromkeys(names, "v1"), steps=(1, 10, 50)), live(before, dict.fromkeys(names, "v1"))
+    try:
+        steps = plan(aim, here).steps
+    except PlanRefused:
+        assert sum(len(f"{name}=99 ") for name in {canary, *before}) > 256
+        return
+    for step in steps:
+        if isinstance(step, ShiftTraffic):
+            kept = from_tags(to_tags(Facts(stable=before, traffic=step.weights)))
+            assert (kept.stable, kept.traffic) == (before, step.weights)
