@@ -14,7 +14,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Running, Suspended
 
-from aml_canary.domain.observed import Facts
+from aml_canary.domain.observed import Facts, Observed
 from aml_canary.errors import Transient
 from aml_canary.gateways import prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
@@ -117,7 +117,7 @@ def test_what_a_rollout_was_done_with_is_not_put_back_and_where_nobody_can_tell_
     done = holder("a")
     facts = Facts(run=done.run, since="2026-11-26T07:15:06+00:00", stable={"blue": 100})
     back = SimpleNamespace(traffic=facts.stable)
-    azure = SimpleNamespace(glance=lambda _: SimpleNamespace(facts=facts), put_traffic_back=lambda *_: back)
+    azure = SimpleNamespace(glance=lambda _: Observed("churn", exists=True, facts=facts), put_traffic_back=lambda *_: back)
     monkeypatch.setattr(stages, "azureml", azure)
     monkeypatch.setattr(stages, "audit_if_possible", lambda *_, **__: None)
     monkeypatch.setattr(stages, "get_run_logger", lambda: logging.getLogger("quiet"))
@@ -131,3 +131,14 @@ def test_what_a_rollout_was_done_with_is_not_put_back_and_where_nobody_can_tell_
     facts = replace(facts, since="2026-11-26T07:15:07+00:00")
     assert stages.roll_back.fn("churn", done) == put_back, "it has written again"
     assert not prefect_db.stands("what somebody wrote into the tag", facts.since)
+
+
+def test_where_to_come_back_to_is_what_was_live_before_this_rollout_and_not_before_one_that_was_done(holder: Callable[..., Holder]) -> None:
+    done, mine = holder("a"), holder("b")
+    facts = Facts(run=done.run, since="2026-11-26T07:15:06+00:00", stable={"blue": 100}, traffic={"green": 100})
+    live = Observed("churn", exists=True, traffic={"green": 100}, facts=facts)
+    of_others, of_mine = replace(mine, displaced=(done.run,)), replace(mine, predecessors=(done.run,))
+    assert stages._stable(live, of_others) == {"green": 100}
+    assert stages._stable(live, of_mine) == {"blue": 100}, "it goes on with what that one began"
+    prefect_db.let_stand(done.run, facts.since)
+    assert stages._stable(live, of_mine) == {"green": 100}
