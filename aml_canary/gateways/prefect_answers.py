@@ -27,18 +27,18 @@ from aml_canary.gateways.prefect_db import all_kept, held_by, kept, prefect_clie
 
 @dataclass(frozen=True)
 class Waiting:
-    """A run that waits for an answer: its id and name, and the gate, such as `flight-green-10`."""
+    """A run that waits for an answer: its id and name, the gate, such as `flight-green-10`, and the key of this one question there."""
 
     run: str
     name: str
     gate: str
+    key: str
 
 
 @dataclass(frozen=True)
 class Question(Waiting):
-    """A rollout that waits for an answer, with the key of its question and what it rolls out."""
+    """A rollout that waits for an answer, with what it rolls out."""
 
-    key: str
     repository: str
     commit: str
     manifest: str
@@ -57,13 +57,12 @@ def questions() -> tuple[Question, ...]:
 
 
 def _question(run: FlowRun) -> Question:
-    key = str(run.state.state_details.pause_key) if run.state is not None else ""
     order = (str(run.parameters.get(name, "")) for name in ("repository", "commit", "manifest"))
-    return Question(str(run.id), run.name, _gate(key), key, *order)
+    return Question(str(run.id), run.name, gate_of(run), _key(run), *order)
 
 
-def _gate(key: str) -> str:
-    return key.rsplit("-", 2)[0]
+def _key(run: FlowRun) -> str:
+    return str(run.state.state_details.pause_key) if run.state is not None else ""
 
 
 def waiting(name: str) -> Waiting:
@@ -73,12 +72,12 @@ def waiting(name: str) -> Waiting:
     keys = state.state_details.run_input_keyset if state is not None and state.type == StateType.PAUSED else None
     if state is None or not keys:
         raise Permanent(f"{run.name} ({run.id}) waits for no answer: it is {state.name if state else 'not started'}.")
-    return Waiting(str(run.id), run.name, gate_of(run))
+    return Waiting(str(run.id), run.name, gate_of(run), _key(run))
 
 
 def gate_of(run: FlowRun) -> str:
     """The gate that a suspended run waits at."""
-    return _gate(str(run.state.state_details.pause_key)) if run.state is not None else ""
+    return _key(run).rsplit("-", 2)[0]
 
 
 def question(asked: Waiting) -> str:
@@ -96,7 +95,14 @@ def wants_proof(asked: Waiting) -> bool:
 
 
 def answer(asked: Waiting, decision: str, approver: str, comment: str | None) -> None:
-    """Answer the form as the Resume button does. Raises Permanent where Prefect does not take it."""
+    """Answer this question as the Resume button does. Raises Permanent where the run does not ask it any more, or Prefect does not take it."""
+    # Prefect takes an answer for whatever is asked when it comes, and somebody may have answered while this one was thought over.
+    now = waiting(asked.run)
+    if now.key != asked.key:
+        raise Permanent(
+            f"This answer was not given: {asked.gate} of {asked.name} was answered meanwhile, or is asked anew. "
+            f"Now it asks about {now.gate}: look at that, and answer again."
+        )
     form: dict[str, Any] = {"decision": decision, "approver": approver, "comment": comment}
     with prefect_client() as client:
         reply = client.resume_flow_run(UUID(asked.run), run_input=form)

@@ -5,6 +5,11 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from aml_canary.errors import Permanent
+from aml_canary.gateways import prefect_answers
 from examples.demo.manifests import path_of
 from examples.demo.stack import BIN
 from tests.contract.githost_world import TOKEN, git_host
@@ -104,6 +109,27 @@ def test_a_rollout_is_approved_by_its_name_and_aborted_without_a_worker(world):
         "asked whether to go on with full-green",
         "Aborted: the press is here",
     ]
+
+
+def test_an_answer_counts_only_for_the_question_that_was_shown(world):
+    world.blue_is_live()
+    run = world.start_green()
+    assert world.until_asked(run) == "flight-green-10"
+    with temporary_settings({PREFECT_API_URL: world.prefect.url}):
+        shown = prefect_answers.waiting(run)
+        # While somebody thinks about it, somebody else answers, and the rollout goes on to its next question.
+        world.answer(run)
+        assert world.until_asked(run) == "full-green"
+        for decision in ("approve", "reject"):
+            with pytest.raises(Permanent, match=r"^This answer was not given: flight-green-10 of .*Now it asks about full-green"):
+                prefect_answers.answer(shown, decision, "Grace", None)
+        assert (world.until_asked(run), world.traffic) == ("full-green", {"blue": 90, "green": 10})
+        prefect_answers.answer(prefect_answers.waiting(run), "approve", "Grace", None)
+        assert world.until_asked(run) == "delete-blue"
+        prefect_answers.answer(prefect_answers.waiting(run), "reject", "Grace", None)
+        assert world.end_of(run)["state"]["name"] == "Rejected"
+        with pytest.raises(Permanent, match="waits for no answer: it is Rejected"):
+            prefect_answers.answer(shown, "approve", "Grace", None)
 
 
 def test_a_rollout_whose_traffic_was_put_back_without_prefect_asks_again_when_it_goes_on(world):
