@@ -172,6 +172,7 @@ def test_a_first_shift_that_is_tried_again_while_its_rollout_is_aborted_shifts_n
     run = world.start_green()
     assert world.until_asked(run) == "flight-green-10"
     world.stack.emulator.faults.add("endpoint.put", name=world.endpoint, count=None, status=503, code="ServiceUnavailable", message="later")
+    before = world.writes()
     world.answer(run)
     wait_until(lambda: world.stack.emulator.faults.list()[0]["hits"] > 0, "the shift is being tried")
     aborted = cli(world, "abort", world.endpoint, "not today")
@@ -179,6 +180,7 @@ def test_a_first_shift_that_is_tried_again_while_its_rollout_is_aborted_shifts_n
     world.stack.emulator.faults.clear()
     world.until_logged(run, "is not held by this run any more: nobody has it")
     assert (world.traffic, world.lock(), world.prefect.state(run)) == ({"blue": 100}, None, "Aborted")
+    assert world.writes() == before
 
 
 def test_whoever_comes_after_a_rollout_that_died_while_it_deleted_stable_begins_from_what_is_live(world: World) -> None:
