@@ -64,8 +64,11 @@ def give_up(order: Order, holder: Holder, stopped: RolloutRejected | Superseded 
 
 
 def hold_or_roll_back(order: Order, holder: Holder, failed: AmlCanaryError) -> None:
-    """Put traffic back where the manifest wants that of a failure. The endpoint is kept: a failed stage can be retried, and until then
-    nothing else touches it."""
+    """Put traffic back where the manifest wants that of a failure, or where the lock was lost and nobody has it.
+
+    The endpoint is kept, unless it was lost: a failed stage can be retried, and until then no other rollout touches it. Raises Prefect's
+    Abort, which leaves the run's state alone, where somebody has ended this run meanwhile.
+    """
     # Whoever took the lock sees to what is live. Where nobody did, as after an abort, nobody would.
     lost = isinstance(failed, EndpointBusy)
     if is_free(order.endpoint) if lost else order.manifest.rollout.on_failure == "rollback":

@@ -152,7 +152,7 @@ def roll_back(endpoint: str, holder: Holder) -> str:
     audit_if_possible("put back", endpoint, run=holder.run, after=None if back is None else {"traffic": dict(back.traffic)})
     if back is None:
         return _left_alone(azureml.glance(endpoint), holder)
-    return f"Live traffic was put back to {', '.join(f'{name} {weight} %' for name, weight in sorted(back.traffic.items()))}."
+    return f"Live traffic was put back to {traffic_text(back.traffic)}."
 
 
 def _left_alone(live: Observed, holder: Holder) -> str:

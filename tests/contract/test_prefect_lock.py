@@ -14,11 +14,12 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Running, Suspended
 
+from aml_canary import cli_answers, gateways
 from aml_canary.domain.observed import Facts, Observed
 from aml_canary.errors import Transient
 from aml_canary.gateways import prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
-from tasks import stages
+from tasks import guarding, stages
 
 
 @pytest.fixture
@@ -142,3 +143,30 @@ def test_where_to_come_back_to_is_what_was_live_before_this_rollout_and_not_befo
     assert stages._stable(live, of_mine) == {"blue": 100}, "it goes on with what that one began"
     prefect_db.let_stand(done.run, facts.since)
     assert stages._stable(live, of_mine) == {"green": 100}
+
+
+def test_abort_leaves_alone_what_an_earlier_rollout_was_done_with(holder: Callable[..., Holder], monkeypatch: pytest.MonkeyPatch) -> None:
+    done, mine = holder("a"), holder("b")
+    facts = Facts(run=done.run, since="2026-11-26T07:15:06+00:00", stable={"blue": 100}, traffic={"green": 100})
+    back = Observed("churn", exists=True, traffic={"blue": 100})
+    azure = SimpleNamespace(glance=lambda _: Observed("churn", exists=True, facts=facts), put_traffic_back=lambda *_: back)
+    monkeypatch.setattr(gateways, "azureml", azure)
+    took_its_place = replace(mine, displaced=(done.run,))
+    assert cli_answers._back("churn", took_its_place, "now") == back
+    prefect_db.let_stand(done.run, facts.since)
+    assert cli_answers._back("churn", took_its_place, "now") is None
+
+
+def test_the_guard_does_not_ask_again_for_metrics_that_it_did_not_get(
+    holder: Callable[..., Holder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def glance(endpoint: str) -> Observed:
+        asked.append(endpoint)
+        raise Transient("Azure Monitor is away.")
+
+    monkeypatch.setattr(guarding, "azureml", SimpleNamespace(glance=glance))
+    with pytest.raises(Transient):
+        guarding.judge_unwatched(holder("a"))
+    assert asked == ["churn"], "the next guard is a minute away, and other endpoints wait for this one"
