@@ -65,7 +65,7 @@ class PrefectApi:
         """The name of the run's state, such as Suspended or Completed."""
         return str((self.run(run).get("state") or {}).get("name"))
 
-    def wait(self, run: str, *states: str, seconds: float = 240) -> dict[str, Any]:
+    def wait(self, run: str, *states: str, seconds: float = 480) -> dict[str, Any]:
         """Wait until the run is in one of the states, or at its end; the run. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
         while True:
@@ -75,7 +75,7 @@ class PrefectApi:
                 return found
             if time.monotonic() > deadline:
                 raise TimeoutError(f"Run {found.get('name')} is {state.get('name')} after {seconds:.0f} s, not one of {', '.join(states)}.")
-            time.sleep(0.25)
+            time.sleep(0.5)
 
     def answer(self, run: str, decision: str, approver: str = "demo", comment: str | None = None) -> dict[str, Any]:
         """Answer the form of a suspended run, as the Resume button does. The server's reply, whose `status` is ACCEPT or REJECT."""

@@ -50,7 +50,7 @@ class Stack:
         env = {**self.env, "PREFECT_WORKER_WEBSERVER_PORT": str(port), "PREFECT_WORKER_WEBSERVER_HOST": "127.0.0.1"}
         worker = Process("worker", command, env, self.folder / "logs" / "worker.log", cwd=self.folder)
         self.processes["worker"] = worker
-        worker.wait_until(lambda: _answers(f"http://127.0.0.1:{port}/health"), 60)
+        worker.wait_until(lambda: _answers(f"http://127.0.0.1:{port}/health"), 120)
 
     def start_door(self) -> None:
         """Start the webhook door."""
@@ -59,7 +59,7 @@ class Stack:
         door = Process("door", command, self.env, self.folder / "logs" / "door.log", cwd=self.folder)
         self.processes["door"] = door
         self.door = f"http://127.0.0.1:{port}"
-        door.wait_until(lambda: _answers(f"{self.door}/healthz"), 60)
+        door.wait_until(lambda: _answers(f"{self.door}/healthz"), 120)
 
     def stop(self) -> None:
         """Stop every process, the last one first."""
@@ -82,7 +82,7 @@ class Stack:
         return self.emulator.ml_client()
 
     @contextmanager
-    def steady_traffic(self, endpoint: str, rate: float = 50.0) -> Iterator[SteadyTraffic]:
+    def steady_traffic(self, endpoint: str, rate: float = 20.0) -> Iterator[SteadyTraffic]:
         """Requests to an endpoint, `rate` a second, for the length of a block."""
         uri = self.azure.online_endpoints.get(endpoint).scoring_uri
         keys = self.azure.online_endpoints.get_keys(endpoint)

@@ -18,6 +18,8 @@ _STAGES = ("create-", "scale-", "smoke-invoke-", "flight-", "full-", "delete-", 
 _SHIFTS = ("flight-", "full-", "roll-back-")
 _ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 NOTHING = "no traffic"
+# Each look asks Azure and Prefect several things, on the processors that the rollouts need too.
+_EVERY_SECONDS = 0.5
 
 
 @dataclass
@@ -72,7 +74,7 @@ class Timeline:
         self._looks: defaultdict[str, Looks] = defaultdict(Looks)
         self.users: Mapping[str, SteadyTraffic] = {}
 
-    def runs_of(self, commit: str, count: int, seconds: float = 90) -> list[str]:
+    def runs_of(self, commit: str, count: int, seconds: float = 300) -> list[str]:
         """The rollouts that a push led to, once all are there; the first may be at work by then. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -81,7 +83,7 @@ class Timeline:
                 self._look(self._endpoint(run))
             if len(runs) == count:
                 return runs
-            time.sleep(0.2)
+            time.sleep(_EVERY_SECONDS)
         raise TimeoutError(f"Commit {commit[:7]} led to no {count} rollouts within {seconds:.0f} s.")
 
     def follow(self, *runs: str) -> list[str]:
@@ -91,7 +93,7 @@ class Timeline:
             for one in following:
                 if not one.ended:
                     self._go_on(one)
-            time.sleep(0.2)
+            time.sleep(_EVERY_SECONDS)
         return [one.ended for one in following]
 
     def _go_on(self, one: "_Following") -> None:
@@ -133,7 +135,7 @@ class Timeline:
         while held := (self._stack.prefect.lock(endpoint) or {}).get("run") == run:
             if time.monotonic() > deadline:
                 break
-            time.sleep(0.2)
+            time.sleep(_EVERY_SECONDS)
         self._look(endpoint)
         self._line(endpoint, "= still held" if held else "= free", self._looks[endpoint].after(time.time()))
 

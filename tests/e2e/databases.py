@@ -74,7 +74,7 @@ def running_postgres() -> Iterator[Postgres]:
         command = [*user, *_program("postgres"), "-D", f"{folder}/data", "-h", "127.0.0.1", "-p", str(made.port), "-k", "", "-F"]
         server = Process("postgres", command, os.environ, folder / "log", cwd=folder)
         try:
-            server.wait_until(made.ready, 60)
+            server.wait_until(made.ready, 120)
             made.create()
             yield made
         finally:
@@ -96,7 +96,7 @@ def running_redis() -> Iterator[Redis]:
                 return False
 
         try:
-            server.wait_until(ready, 60)
+            server.wait_until(ready, 120)
             yield client
         finally:
             server.stop()

@@ -3,11 +3,14 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from examples.demo.stack import azure_log
 from tests.contract.emulator.openapi import insist_on_true_answers
 from tests.e2e.beginner import Beginner
 from tests.e2e.running_demo import press_ctrl_c_until_it_has_ended, processes_of, start_demo, until_line
 
+pytestmark = pytest.mark.timeout(1500)
 # The columns of a stage: seconds, endpoint, `-` or `x`, name, how long it took, live traffic, answers, losses.
 STAGE = re.compile(r" *([\d.]+)  (\w+) +([-x]) (\S+) +([\d.]+) s   (.*?) +answered (.*), lost (\d+)")
 
@@ -64,7 +67,7 @@ def walk(beginner: Beginner) -> None:
     with beginner.beginning(beginner.watch) as watching:
         assert beginner.approve_each(first) == ["full-blue"]
         assert beginner.ended(first) == "Promoted"
-        assert watching.wait(60) == 0, "it ends by itself"
+        assert watching.wait(240) == 0, "it ends by itself"
         assert "houses" in watching.log.read_text()
     second = beginner.push_the_canary()
     assert beginner.approve_each(second, but="full-green") == ["flight-green-10"]

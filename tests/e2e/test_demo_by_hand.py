@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from examples.demo.prefect_api import PrefectApi
 from examples.demo.stack import free_port
 from tests.e2e.running_demo import press_ctrl_c_until_it_has_ended, processes_of, start_demo, until_line
+
+pytestmark = pytest.mark.timeout(1500)
 
 
 def test_while_a_person_decides_the_guard_does_its_work_and_ctrl_c_however_often_leaves_no_process_behind(tmp_path: Path) -> None:
@@ -17,7 +21,7 @@ def test_while_a_person_decides_the_guard_does_its_work_and_ctrl_c_however_often
     until_line(demo, r"= free +blue 100 %")
 
     another = start_demo(tmp_path)
-    output, _ = another.communicate(timeout=60)
+    output, _ = another.communicate(timeout=240)
     assert (another.returncode, "Another demo runs in" in output) == (2, True), output
     assert prefect.healthy(), "the first goes on"
 

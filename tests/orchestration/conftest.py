@@ -42,7 +42,7 @@ def fork_runs(stack: Stack) -> None:
     program, place = Path(forking.__file__), stack.folder / "runs.socket"
     ready = [sys.executable, str(program), str(place)]
     stack.processes["runs"] = Process("runs", ready, stack.env | {"PYTHONPATH": str(ROOT)}, stack.folder / "logs" / "runs.log", cwd=ROOT)
-    stack.processes["runs"].wait_until(place.exists, 60)
+    stack.processes["runs"].wait_until(place.exists, 120)
     stack.begin_runs_by(shlex.join([sys.executable, "-S", "-E", str(program), str(place), "begin"]))
 
 

@@ -63,7 +63,7 @@ def test_status_can_be_planned_from_and_names_the_rollout_that_holds_an_endpoint
     rejected = cli(world, "reject", run, "the lift is not convincing", "--as", "Ada")
     assert rejected.stdout.endswith(": flight-green-10 is rejected, and live traffic goes back, as Ada said.\n")
     assert "Ada rejected flight-green-10: the lift is not convincing" in world.end_of(run)["state"]["message"]
-    rest, wrong = watching.communicate(timeout=60)
+    rest, wrong = watching.communicate(timeout=240)
     assert (watching.returncode, wrong) == (1, ""), "it is not as git wants it"
     assert "Ada rejected flight-green-10: the lift is not convincing" in rest
     assert re.match(r"\d\d:\d\d:\d\d  Rejected: Ada rejected", rest.splitlines()[-1])

@@ -45,7 +45,7 @@ def test_whoever_is_on_call_gets_by_with_what_the_operating_guide_has_them_type(
         with reader.beginning("aml-canary watch churn") as watching:
             rollout(world, reader)
             assert "Live traffic was left alone: blue 100 %." in reader.read(), "abort"
-            assert watching.wait(60) == 1, "it ends as git does not want it"
+            assert watching.wait(240) == 1, "it ends as git does not want it"
             assert "asked whether to go on with flight-green-10" in watching.log.read_text()
         assert any("Aborted" in subject or "aborted" in subject for subject in channel.subjects()), channel.subjects()
         run = rollout(world, reader)

@@ -182,7 +182,7 @@ class World:
         self.stack.start_worker()
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 120, *, every: float = 0.2) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 240, *, every: float = 0.2) -> None:
     """Wait for something to be so, looking `every` so many seconds. Raises AssertionError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
