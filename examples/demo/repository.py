@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _HOOK = """#!{python}
-import hashlib, hmac, json, sys, urllib.request, uuid
+import hashlib, hmac, json, sys, time, urllib.request, uuid
 for line in sys.stdin:
     before, after, ref = line.split()
     body = json.dumps({{
@@ -23,8 +23,16 @@ for line in sys.stdin:
         "Content-Type": "application/json", "X-GitHub-Event": "push", "X-GitHub-Delivery": str(uuid.uuid4()), "X-Hub-Signature-256": signature,
     }}
     request = urllib.request.Request("{door}/webhooks/github", body, headers)
-    with urllib.request.build_opener(urllib.request.ProxyHandler({{}})).open(request, timeout=20) as reply:
-        print("webhook:", reply.status, reply.read().decode()[:200], file=sys.stderr)
+    # Bitbucket and Azure DevOps deliver again, too, where nobody answered in time or the answer was 503.
+    for another in (True, True, True, True, False):
+        try:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({{}})).open(request, timeout=20) as reply:
+                print("webhook:", reply.status, reply.read().decode()[:200], file=sys.stderr)
+            break
+        except OSError as error:
+            if not another or getattr(error, "code", 503) != 503:
+                raise
+            time.sleep(2)
 """
 
 
