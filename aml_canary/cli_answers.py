@@ -76,7 +76,7 @@ def abort(endpoint: str, why: str, without_prefect: bool) -> None:
 
     from aml_canary.domain.observed import traffic_text
     from aml_canary.errors import Transient
-    from aml_canary.gateways import azureml, prefect_answers, prefect_db
+    from aml_canary.gateways import azureml, prefect_db
     from aml_canary.gateways.prefect_audit import append_if_possible
 
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -92,12 +92,7 @@ def abort(endpoint: str, why: str, without_prefect: bool) -> None:
         live = azureml.glance(endpoint)
         click.echo(f"No rollout holds {endpoint}. Live traffic: {traffic_text(live.traffic)}.")
         return
-    back = _back(endpoint, holder, now)
-    prefect_answers.abort_run(holder.run, why)
-    # A step that was under way at that moment may have moved traffic once more, and a process that began may have taken the lock anew.
-    back = _back(endpoint, holder, now) or back
-    held = prefect_db.held_by(endpoint)
-    prefect_db.release_lock(held if held is not None and held.run == holder.run else holder)
+    back = end_rollout(holder, why, now)
     said = {"why": why, "traffic": None if back is None else dict(back.traffic)}
     problem = append_if_possible(holder.run, "ended", "Aborted", who=f"{getpass.getuser()} (aml-canary abort, unverified)", after=said)
     if problem:
@@ -109,6 +104,20 @@ def abort(endpoint: str, why: str, without_prefect: bool) -> None:
     )
     click.echo(f"The rollout of {endpoint} is ended. Live traffic {put}. The endpoint is free.")
     _tell(holder.run, f"{why.rstrip('.')}. Live traffic {put}.")
+
+
+def end_rollout(holder: "Holder", why: str, now: str) -> "Observed | None":
+    """Put traffic back, end the run and free the endpoint; the endpoint where there was something to put back, else None."""
+    from aml_canary.gateways import prefect_answers, prefect_db
+
+    endpoint = holder.endpoint
+    back = _back(endpoint, holder, now)
+    prefect_answers.abort_run(holder.run, why)
+    # A step that was under way at that moment may have moved traffic once more, and a process that began may have taken the lock anew.
+    back = _back(endpoint, holder, now) or back
+    held = prefect_db.held_by(endpoint)
+    prefect_db.release_lock(held if held is not None and held.run == holder.run else holder)
+    return back
 
 
 def _back(endpoint: str, holder: "Holder", now: str) -> "Observed | None":

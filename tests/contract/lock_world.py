@@ -15,11 +15,13 @@ import pytest
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import Abort
 
+from aml_canary import gateways
+from aml_canary.cli_answers import end_rollout
 from aml_canary.domain.following import OUTDATED, decide, taken_over
 from aml_canary.domain.observed import Facts, Observed
 from aml_canary.domain.steps import CreateDeployment
 from aml_canary.errors import EndpointBusy, Outdated, Superseded, Transient
-from aml_canary.gateways import prefect_db, prefect_history
+from aml_canary.gateways import prefect_answers, prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
 from tasks import guarding, holding, lock
 from tasks.holding import insist_on_being_the_one, insist_on_holding
@@ -39,7 +41,7 @@ class World:
         self.processes: dict[str, Process] = {}
         self.approved: set[UUID] = set()
         self.writing: str = ""
-        self.guards = 0
+        self.aborts = 0
 
     # --- Azure -------------------------------------------------------------------------------------------------------
 
@@ -83,6 +85,15 @@ class World:
         if self.writer in holder.runs and self.stable and not prefect_db.stands(self.writer, self.since):
             self.live, self.canary, self.since = self.stable, "", str(self.prefect.number())
         return ""
+
+    def put_traffic_back(self, _endpoint: str, runs: frozenset[str], _since: str) -> Observed | None:
+        """What `abort` writes, from a terminal and without the lock; it is with the guard's as with this."""
+        turn()
+        if self.writer not in runs or not self.stable or (self.live, self.canary) == (self.stable, ""):
+            return None
+        self.aborts += 1
+        self.live, self.canary, self.since = self.stable, "", str(self.prefect.number())
+        return self.observed()
 
     # --- What Prefect runs -------------------------------------------------------------------------------------------
 
@@ -139,7 +150,7 @@ class World:
 
     def next_step(self, run: Run, order: str, holder: Holder) -> bool:
         turn()
-        seen = (self.live, self.canary)
+        seen, aborts = (self.live, self.canary), self.aborts
         if seen == (order, ""):
             return False
         lock.give_way(holder)
@@ -149,7 +160,8 @@ class World:
         else:
             assert not self.canary, f"{order} begins beside {self.canary}"
             step = (self.live, order)
-        assert (self.live, self.canary) == seen, "somebody else wrote"
+        # An abort puts back before it ends the run, and looks again afterwards.
+        assert (self.live, self.canary) == seen or self.aborts > aborts, "somebody else wrote"
         begun = self.writer in (holder.run, *holder.predecessors) and self.stable and not prefect_db.stands(self.writer, self.since)
         insist_on_holding(holder)
         self.write(holder.run, *step, self.stable if begun else self.live)
@@ -221,13 +233,23 @@ class World:
                 self.prefect.put(run, StateType.CRASHED, "Crashed")
 
     def retry(self, which: int) -> None:
-        if run := self.of_person(which, {StateType.CRASHED, StateType.FAILED}):
+        run = self.of_person(which, {StateType.CRASHED, StateType.FAILED, StateType.CANCELLED})
+        if run is not None and run.state.name in ("Crashed", "Failed", "Aborted"):
             self.prefect.put(run, StateType.SCHEDULED, "AwaitingRetry")
 
     def again(self, which: int) -> None:
         """Somebody retries what was promoted."""
         if (run := self.of_person(which, {StateType.COMPLETED})) and run.state.name == "Promoted":
             self.prefect.put(run, StateType.SCHEDULED, "AwaitingRetry")
+
+    def abort(self, _: int = 0) -> None:
+        """Somebody types `aml-canary abort`."""
+
+        def typed() -> None:
+            if held := prefect_db.held_by("e"):
+                end_rollout(held, "why", "now")
+
+        self.begin(f"sync {self.prefect.number()}: abort", typed)
 
     def unlock(self, _: int = 0) -> None:
         """Somebody removes the locks of runs that are at an end, as anybody can in Prefect's UI."""
@@ -237,7 +259,7 @@ class World:
                 del self.prefect.variables[name]
 
     def settle(self) -> None:
-        """Everything that goes on by itself has gone on; people answer, and retry what crashed of what git wants."""
+        """Everything that goes on by itself has gone on; people answer, and retry what crashed or was aborted of what git wants."""
         for _ in range(12):
             self.finish_processes()
             self.deliver()
@@ -251,7 +273,7 @@ class World:
             acted = [run for run in self.prefect.runs.values() if run.state.name != OUTDATED]
             newest = [run for run in acted if run.parameters["order"] == self.head][-1:]
             for run in newest:
-                if run.state.type == StateType.CRASHED:
+                if run.state.name in ("Crashed", "Aborted"):
                     self.prefect.put(run, StateType.SCHEDULED, "AwaitingRetry")
         self.finish_processes()
 
@@ -291,12 +313,14 @@ TASKS = {
 def at_work(world: World) -> Iterator[None]:
     """The code under test speaks to this world."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (prefect_db, prefect_history):
+        for module in (prefect_answers, prefect_db, prefect_history):
             patch.setattr(module, "prefect_client", world.prefect.client)
         for name, task in TASKS.items():
             patch.setattr(lock, name, task)
         patch.setattr(lock, "roll_back", world.roll_back)
         patch.setattr(lock, "azureml", SimpleNamespace(glance=world.glance, observe=world.observe))
+        patch.setattr(gateways, "azureml", SimpleNamespace(glance=world.glance, put_traffic_back=world.put_traffic_back))
+        patch.setattr(prefect_answers, "tag_outcome", lambda *_: None)
         patch.setattr(lock, "suspend_flow_run", lambda **_: world.suspend(world.prefect.runs[UUID(own())]))
         for module in (lock, holding, guarding):
             patch.setattr(module, "get_run_logger", lambda: logging.getLogger("quiet"))

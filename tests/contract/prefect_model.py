@@ -179,9 +179,9 @@ class PrefectModel:
         turn()
         self.runs[run].tags = tags
 
-    def set_flow_run_state(self, run: UUID, state: State[Any]) -> None:
+    def set_flow_run_state(self, run: UUID, state: State[Any], force: bool = False) -> None:
         turn()
-        if self.runs[run].state.type not in FINAL:
+        if force or self.runs[run].state.type not in FINAL:
             self.put(self.runs[run], state.type, str(state.name))
 
     def read_flow_run_states(self, run: UUID) -> list[State[Any]]:

@@ -18,13 +18,26 @@ from hypothesis import strategies as st
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import Abort
 
+from aml_canary.cli_answers import end_rollout
 from aml_canary.errors import EndpointBusy, Outdated, Superseded
-from aml_canary.gateways import prefect_db, prefect_history
+from aml_canary.gateways import prefect_answers, prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
 from tasks import lock
 from tests.contract.lock_world import World, at_work, holders
 
-EVENTS = {"step": 60, "work": 12, "approve": 8, "push": 4, "deliver": 6, "watch": 3, "crash": 3, "retry": 4, "again": 1, "unlock": 2}
+EVENTS = {
+    "step": 60,
+    "work": 12,
+    "approve": 8,
+    "push": 4,
+    "deliver": 6,
+    "watch": 3,
+    "crash": 3,
+    "retry": 4,
+    "again": 1,
+    "unlock": 2,
+    "abort": 1,
+}
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
@@ -256,3 +269,22 @@ def test_a_holder_that_was_answered_while_it_was_asked_to_give_way_is_waited_for
 
     monkeypatch.setattr(world.prefect, "set_flow_run_state", answered_first)
     assert lock.supersede(other, running(world, "b")) is False
+
+
+def test_what_is_done_in_the_middle_of_an_abort_is_undone_as_well(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that began takes the lock anew and shifts traffic, after `abort` has put traffic back and before it ends the run."""
+    held = prefect_db.take_lock(running(world, "a"))
+    world.live, world.canary, world.writer, world.stable = "x", "a", held.run, "x"
+    end = prefect_answers.abort_run
+
+    def shifted_first(run: str, why: str) -> None:
+        assert world.canary == "", "it was put back first"
+        prefect_db.take_lock(replace(held, token="another process"))
+        world.canary = "a"
+        end(run, why)
+
+    monkeypatch.setattr(prefect_answers, "abort_run", shifted_first)
+    assert end_rollout(held, "callers see errors", "now") is not None
+    assert (world.live, world.canary) == ("x", "")
+    assert prefect_db.held_by("e") is None
+    assert world.prefect.runs[UUID(held.run)].state.name == "Aborted"

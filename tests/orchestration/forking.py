@@ -28,7 +28,8 @@ def begin(path: str) -> int:
             signal.signal(number, lambda number, _frame: os.kill(run, number))
         status = int(connection.recv(LONGEST) or -signal.SIGKILL)
     if status < 0:
-        signal.signal(-status, signal.SIG_DFL)
+        if -status != signal.SIGKILL:
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     return status
 
