@@ -104,7 +104,8 @@ def start(
             loop.add_reader(0, on_stdin)
         await emulator.start()
         own = folder / READY_FILE
-        ready = [own] if ready_file is None else [own, ready_file]
+        # The own one last: who has waited for it finds the other, too.
+        ready = [own] if ready_file is None else [ready_file, own]
         for path in ready:
             emulator.announce(path)
         click.echo(f"control plane {settings.arm_url}  scoring {settings.scoring_url}/<endpoint>/score  files {folder}")
