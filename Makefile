@@ -35,7 +35,7 @@ demo: install
 	$(BIN)/python -m examples.demo --approve $(APPROVE)
 
 test: install
-	$(BIN)/python -m pytest tests/unit tests/contract tests/orchestration --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest tests/unit tests/contract tests/orchestration --numprocesses 3 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest tests/e2e --numprocesses 2 --dist loadfile
 
 test-ui: install
