@@ -22,6 +22,8 @@ from examples.demo.stack import ROOT, exports, free_port, is_free, running_stack
 from examples.demo.timeline import Timeline
 
 GOOD, BROKEN = "churn", "fraud"
+# To each endpoint; a machine that can only just run a demo has little left for more.
+REQUESTS_A_SECOND = 20.0
 # Ctrl-C, `kill`, and a terminal that is closed.
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -88,7 +90,7 @@ def _demo(folder: Path, port: int, *, by_hand: bool, keep: bool) -> int:
         print("\nFirst releases: blue, on two endpoints.", flush=True)
         first = repository.push(first_release(GOOD) | first_release(BROKEN), "First release of churn and fraud")
         timeline.follow(*timeline.runs_of(first, 2))
-        with stack.steady_traffic(GOOD) as churn, stack.steady_traffic(BROKEN) as fraud:
+        with stack.steady_traffic(GOOD, REQUESTS_A_SECOND) as churn, stack.steady_traffic(BROKEN, REQUESTS_A_SECOND) as fraud:
             print("\nA good release: green of churn.", flush=True)
             timeline.users = {GOOD: churn, BROKEN: fraud}
             [good] = timeline.follow(*timeline.runs_of(repository.push(good_release(GOOD), "churn: version 2"), 1))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _HOOK = """#!{python}
-import hashlib, hmac, json, sys, time, urllib.request, uuid
+import hashlib, hmac, json, sys, time, urllib.error, urllib.request, uuid
 for line in sys.stdin:
     before, after, ref = line.split()
     body = json.dumps({{
@@ -24,13 +24,14 @@ for line in sys.stdin:
     }}
     request = urllib.request.Request("{door}/webhooks/github", body, headers)
     # Bitbucket and Azure DevOps deliver again, too, where nobody answered in time or the answer was 503.
-    for another in (True, True, True, True, False):
+    for left in (4, 3, 2, 1, 0):
         try:
             with urllib.request.build_opener(urllib.request.ProxyHandler({{}})).open(request, timeout=20) as reply:
                 print("webhook:", reply.status, reply.read().decode()[:200], file=sys.stderr)
             break
         except OSError as error:
-            if not another or getattr(error, "code", 503) != 503:
+            refused = isinstance(error, urllib.error.HTTPError) and error.code != 503
+            if refused or not left:
                 raise
             time.sleep(2)
 """

@@ -82,7 +82,7 @@ class Stack:
         return self.emulator.ml_client()
 
     @contextmanager
-    def steady_traffic(self, endpoint: str, rate: float = 20.0) -> Iterator[SteadyTraffic]:
+    def steady_traffic(self, endpoint: str, rate: float = 50.0) -> Iterator[SteadyTraffic]:
         """Requests to an endpoint, `rate` a second, for the length of a block."""
         uri = self.azure.online_endpoints.get(endpoint).scoring_uri
         keys = self.azure.online_endpoints.get_keys(endpoint)

@@ -33,7 +33,7 @@ class Tally:
 class SteadyTraffic:
     """Sends one body `rate` times a second, from a few threads, until stopped. A late sender catches up."""
 
-    def __init__(self, uri: str, access: str, body: bytes, rate: float = 20.0, senders: int = 5) -> None:
+    def __init__(self, uri: str, access: str, body: bytes, rate: float, senders: int = 5) -> None:
         self._uri, self._access, self._body = urlsplit(uri), access, body
         self._interval = senders / rate
         self._stop = threading.Event()

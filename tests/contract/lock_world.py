@@ -1,4 +1,4 @@
-"""Rollouts, sync and guard of one endpoint over a model of Prefect, stopped and started at each of their calls: what the lock's tests walk.
+"""Rollouts, sync, guard and aborts of one endpoint over a model of Prefect, stopped and started at each of their calls: what the lock's tests walk.
 
 The lock, following and guard code is the real one. Stands on `prefect_model`.
 """
@@ -87,7 +87,7 @@ class World:
         return ""
 
     def put_traffic_back(self, _endpoint: str, runs: frozenset[str], _since: str) -> Observed | None:
-        """What `abort` writes, from a terminal and without the lock; it is with the guard's as with this."""
+        """What `abort` writes, from a terminal. Like the guard it holds no lock, and goes where everybody goes back to."""
         turn()
         if self.writer not in runs or not self.stable or (self.live, self.canary) == (self.stable, ""):
             return None
@@ -224,7 +224,7 @@ class World:
 
     def crash(self, which: int) -> None:
         """kill -9 of a process between two calls; it may be in the middle of a write."""
-        names = [name for name in sorted(self.processes) if name != "guard" and not name.startswith("sync")]
+        names = sorted({str(run) for run in self.prefect.runs} & set(self.processes))
         if names:
             name = names[which % len(names)]
             self.processes.pop(name).kill()
@@ -249,7 +249,7 @@ class World:
             if held := prefect_db.held_by("e"):
                 end_rollout(held, "why", "now")
 
-        self.begin(f"sync {self.prefect.number()}: abort", typed)
+        self.begin(f"abort {self.prefect.number()}", typed)
 
     def unlock(self, _: int = 0) -> None:
         """Somebody removes the locks of runs that are at an end, as anybody can in Prefect's UI."""
@@ -345,6 +345,3 @@ def name_of_this_process(world: World) -> str:
     from tests.contract.prefect_model import CURRENT
 
     return next(name for name, process in world.processes.items() if process is CURRENT.process)
-
-
-# What happens how often: mostly that one of the processes goes on for a few calls.

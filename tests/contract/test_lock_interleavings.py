@@ -1,8 +1,8 @@
 """Whatever comes between any two calls to Prefect: no endpoint sees two writers, and it ends as the head of the branch wants it.
 
 The real lock, the real following and the real guard, over `prefect_model`. Pushes are told of late, twice or not at all, processes die
-between any two calls, and people press Approve and Retry when they like, or remove the lock of one that is dead. Azure is one value with
-the facts that a rollback needs.
+between any two calls, and people press Approve and Retry when they like, abort, or remove the lock of one that is dead. Azure is one value
+with the facts that a rollback needs.
 """
 
 import random
@@ -25,6 +25,7 @@ from aml_canary.gateways.prefect_db import Holder
 from tasks import lock
 from tests.contract.lock_world import World, at_work, holders
 
+# What happens how often: mostly that one of the processes goes on for a few calls.
 EVENTS = {
     "step": 60,
     "work": 12,
