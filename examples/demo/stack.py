@@ -222,11 +222,18 @@ def exports(env: Mapping[str, str]) -> str:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: Any = listener.getsockname()[1]
-        return int(port)
+    """A TCP port of 127.0.0.1 that nobody has, and that stays free until somebody asks for it by number.
+
+    The system gives each outgoing connection a port, too, and keeps it for a minute after; from 32768 on, or higher, unless told otherwise.
+    """
+    for port in secrets.SystemRandom().sample(range(16384, 32768), 100):
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no port of 127.0.0.1 is free")
 
 
 def is_free(port: int) -> bool:

@@ -25,7 +25,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from prefect.client.schemas.objects import FlowRun
 from prefect.utilities.callables import parameter_schema
 
-from examples.demo.stack import without_settings
+from examples.demo.stack import free_port, without_settings
 
 SECRET, OLD_SECRET = "correct horse battery staple", "the one before"
 URL = "https://git.example.test/acme/models.git"
@@ -37,8 +37,7 @@ class PrefectServer:
     """A Prefect server of this module's own."""
 
     def __init__(self, home: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         self.api_url = f"http://127.0.0.1:{port}/api"
         ours = {"PREFECT_HOME": str(home), "PREFECT_API_URL": self.api_url, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
         # Azure's SDK, used by other tests in this process, writes the name of its cloud into the environment.

@@ -87,9 +87,9 @@ def test_whoever_goes_to_azure_gets_by_with_what_its_guide_has_them_type(on: str
             reader.type(repositories)
             secrets, doors = reader.lines()
             reader.type(secrets)
-            with reader.beginning(work), reader.beginning(doors):
-                wait_until(lambda: online(api), "the worker works")
-                wait_until(lambda: ready(door), "the door is open")
+            with reader.beginning(work) as worker, reader.beginning(doors) as opening:
+                worker.wait_until(lambda: online(api), 240)
+                opening.wait_until(lambda: ready(door), 240)
                 # As it does by itself within a minute.
                 assert api.wait(api.start("guard/guard", {}))["state"]["type"] == "COMPLETED"
                 told = reader.read()

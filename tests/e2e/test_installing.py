@@ -17,7 +17,6 @@ import pytest
 from examples.demo.stack import free_port, without_settings
 from tests.contract.emulator.test_emulator_readme import write_the_script
 from tests.e2e.azure_cli import AZ
-from tests.orchestration.world import wait_until
 from tests.reader import Reader
 from tests.unit.documents import ROOT
 
@@ -76,9 +75,9 @@ def test_whoever_wants_the_emulator_only_gets_by_with_its_readme(installed: Path
     with Reader("aml_emulator/README.md", tmp_path / "checkout", environment(installed), own) as reader:
         install, start = reader.lines()
         assert "Successfully installed aml-canary" in reader.type(install)
-        with reader.beginning(start):
+        with reader.beginning(start) as going:
             write_the_script(reader.folder)
-            wait_until(lambda: (reader.folder / ".aml-emulator/ready.json").exists(), "it is up")
+            going.wait_until((reader.folder / ".aml-emulator/ready.json").exists, 240)
             assert "[2, 4, 6]" in reader.read()
             if AZ is None:
                 reader.skip("az")
