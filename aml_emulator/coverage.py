@@ -16,7 +16,7 @@ BEGIN, END = "<!-- coverage: begin -->\n", "\n<!-- coverage: end -->"
 # Where an operation does less than Azure's. Everything else in the route table is "yes".
 PARTLY = {
     "endpoint.put": "managed endpoints only; Kubernetes (`compute`) gets 501",
-    "deployment.put": "with `codeConfiguration` only: custom containers, no-code MLflow, data collection and Kubernetes get 501",
+    "deployment.put": "with `codeConfiguration`, or of an MLflow model without: custom containers, data collection and Kubernetes get 501",
     "asset.put": "of assets that have a version",
     "deployment.skus": "one SKU, `Default`",
     "subscription.list": "one subscription, which is what `az login` looks for",

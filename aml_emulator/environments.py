@@ -1,9 +1,9 @@
-"""Which interpreter runs a deployment: the environment asset in, a path to Python out.
+"""Which interpreter runs a deployment: an environment's properties in, a path to Python out.
 
 `reuse`: every deployment runs under the emulator's own interpreter, whatever its environment says.
 `cached`: one virtual environment per distinct list of pip requirements, made once and kept.
 There are no images: what only conda or a Dockerfile could install is refused by name, as a failed image build.
-May import: `errors`, `instances`, `state`.
+May import: `errors`, `instances`, `wire`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any, Protocol
 
 from aml_emulator import instances
 from aml_emulator.errors import OperationFailedError
-from aml_emulator.state import Asset
+from aml_emulator.wire import Json
 
 SERVER = "azureml-inference-server-http"
 # Microsoft's older name for what a scoring container needs; nothing else of that bundle is used in scoring.
@@ -36,15 +36,18 @@ INSTALL_SECONDS = 1800.0
 
 
 class Provider(Protocol):
-    async def interpreter(self, environment: Asset | None, /) -> str:
-        """The Python to run with. Raises OperationFailedError("ImageBuildFailure", ...) when it cannot be made."""
+    async def interpreter(self, environment: Json | None, /) -> str:
+        """The Python to run with; None is an environment that is accepted unseen.
+
+        Raises OperationFailedError("ImageBuildFailure", ...) when it cannot be made.
+        """
 
 
 class Reuse:
     def __init__(self, _folder: Path):
         pass
 
-    async def interpreter(self, _environment: Asset | None, /) -> str:
+    async def interpreter(self, _environment: Json | None, /) -> str:
         return sys.executable
 
 
@@ -63,8 +66,8 @@ class Cached:
     def __init__(self, folder: Path):
         self.folder = folder.absolute()
 
-    async def interpreter(self, environment: Asset | None, /) -> str:
-        recipe = None if environment is None else recipe_of(environment.properties)
+    async def interpreter(self, environment: Json | None, /) -> str:
+        recipe = None if environment is None else recipe_of(environment)
         if recipe is None:
             # An image as it is: it would have brought its own Python.
             return sys.executable

@@ -135,11 +135,12 @@ def deployment_body(body: Json) -> Json:
         raise _unsupported("endpointComputeType other than Managed")
     if not properties.get("instanceType"):
         raise errors.missing_field("InstanceType")
-    if not properties.get("environmentId"):
-        raise _unsupported("a deployment without an environment (no-code MLflow)")
     code = mapping(properties.get("codeConfiguration"), "codeConfiguration")
-    if not code.get("codeId") or not code.get("scoringScript"):
-        raise _unsupported("a deployment without codeConfiguration (custom container)")
+    if code and not properties.get("environmentId"):
+        raise _unsupported("a scoring script without an environment")
+    # What is no code may be an MLflow model: `Provision.assets` looks at that.
+    if not (code.get("codeId") and code.get("scoringScript") if code else properties.get("model")):
+        raise custom_container()
     if str(mapping(properties.get("scaleSettings"), "scaleSettings").get("scaleType", "Default")) != "Default":
         raise errors.invalid("Managed online deployments support scale type Default only.")
     for key, value in mapping(properties.get("environmentVariables"), "environmentVariables").items():
@@ -151,9 +152,9 @@ def deployment_body(body: Json) -> Json:
     shapes.deployment(body, properties)
     if properties.get("dataCollector"):
         raise _unsupported("data collection (dataCollector)")
-    if not isinstance(code["codeId"], str) or not isinstance(code["scoringScript"], str):
+    if not all(isinstance(code.get(key, ""), str) for key in ("codeId", "scoringScript")):
         raise errors.malformed("codeConfiguration must hold strings")
-    if "\0" in code["scoringScript"]:
+    if "\0" in code.get("scoringScript", ""):
         raise errors.malformed("scoringScript must be the path of a file")
     limits(properties)
     for probe in ("livenessProbe", "readinessProbe"):
@@ -164,6 +165,10 @@ def deployment_body(body: Json) -> Json:
 
 def _is_environment(text: str) -> bool:
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def custom_container() -> AzureError:
+    return _unsupported("a deployment without codeConfiguration that is no MLflow model (custom container)")
 
 
 def _unsupported(what: str) -> AzureError:
