@@ -49,7 +49,7 @@ def test_a_model_that_names_no_environment_gets_mlflow_alone(tmp_path: Path) -> 
     ],
 )
 def test_what_is_no_mlflow_model_fails_as_an_image_build_that_says_so(tmp_path: Path, mlmodel: str, conda: Any) -> None:
-    (tmp_path / "conda.yaml").write_text("not the model's")
+    (tmp_path / "conda.yaml").write_text(json.dumps(CONDA))
     with pytest.raises(OperationFailedError, match="cannot be served as an MLflow model") as failure:
         no_code.environment(logged(tmp_path / "model", mlmodel, conda))
     assert failure.value.code == "ImageBuildFailure"
