@@ -113,8 +113,8 @@ def decide(
             f"{endpoint} differs from commit{at}, but that had its rollout: flow run {newest.name} ended as {newest.state}. "
             "Retry that run, or push a commit.",
         )
-    if any(past.run == writer and past.order != order for past in history):
-        # An older rollout that somebody retried.
+    if any(past.run == writer and (past.order != order or not past.promoted) for past in history):
+        # An older rollout that somebody retried, or one that was ended after it had written.
         return start
     if all(isinstance(step, Scale) for step in left):
         told = f"{endpoint} is as the manifest says but for instance counts, which an autoscaler may have changed."

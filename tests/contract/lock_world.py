@@ -25,7 +25,7 @@ from aml_canary.gateways import prefect_answers, prefect_db, prefect_history
 from aml_canary.gateways.prefect_db import Holder
 from tasks import guarding, holding, lock
 from tasks.holding import insist_on_being_the_one, insist_on_holding
-from tests.contract.prefect_model import FINAL, PrefectModel, Process, Run, Suspended, turn
+from tests.contract.prefect_model import CURRENT, FINAL, PrefectModel, Process, Run, Suspended, turn
 
 LEFT = (CreateDeployment("green"),)
 STEPS_OF_ALL = 20_000
@@ -41,20 +41,26 @@ class World:
         self.processes: dict[str, Process] = {}
         self.approved: set[UUID] = set()
         self.writing: str = ""
+        self.aborted: set[str] = set()
         self.aborts = 0
 
     # --- Azure -------------------------------------------------------------------------------------------------------
 
     def write(self, by: str, live: str, canary: str, stable: str) -> None:
-        """One PUT; others may go first at its start and at its end."""
-        assert not self.writing, f"two writers: {self.writing} and {by}"
-        self.writing = by
+        """One PUT; others may go first at its start and at its end.
+
+        An abort ends a run in the middle of one, and sets the endpoint free. Then the gateway writes nothing where another rollout came first.
+        """
+        who = name_of_this_process(self)
+        assert not self.writing or self.writing in self.aborted, f"two writers: {self.writing} and {who}"
+        self.writing, before = who, self.writer
         try:
             turn()
-            self.live, self.canary, self.writer, self.stable, self.since = live, canary, by, stable, str(self.prefect.number())
+            if self.writer in (before, by):
+                self.live, self.canary, self.writer, self.stable, self.since = live, canary, by, stable, str(self.prefect.number())
             turn()
         finally:
-            self.writing = ""
+            self.writing = "" if self.writing == who else self.writing
 
     def observed(self) -> Observed:
         weights = {self.live: 90, self.canary: 10} if self.canary else {self.live: 100}
@@ -107,7 +113,9 @@ class World:
         left = () if live.traffic == {head: 100} else LEFT
         verdict = decide("e", head, history, left, {}, head, writer=self.writer, unfinished=live.traffic != there.traffic)
         if verdict.do == "drifted":
-            assert prefect_history.rollouts_of("e") != history, "nobody but rollouts writes"
+            # An abort that came as the rollout ended has put traffic back, and ends the run next: until then it is somebody who changed it.
+            aborting = any(name.startswith("abort ") for name in self.processes)
+            assert aborting or prefect_history.rollouts_of("e") != history, "nobody but rollouts writes"
         if verdict.do == "start":
             self.prefect.create(verdict.key, {"order": head}, ["endpoint:e", f"order:{head}"])
 
@@ -128,6 +136,8 @@ class World:
             return
         except EndpointBusy:
             end(StateType.FAILED, "Failed")
+            return
+        except Abort:
             return
         try:
             while self.next_step(run, order, holder):
@@ -151,20 +161,21 @@ class World:
     def next_step(self, run: Run, order: str, holder: Holder) -> bool:
         turn()
         seen, aborts = (self.live, self.canary), self.aborts
+        live, canary = seen
         if seen == (order, ""):
             return False
         lock.give_way(holder)
-        if not self.live or self.canary == order:
+        if not live or canary == order:
             self.ask(run)
             step = (order, "")
         else:
-            assert not self.canary, f"{order} begins beside {self.canary}"
-            step = (self.live, order)
-        # An abort puts back before it ends the run, and looks again afterwards.
-        assert (self.live, self.canary) == seen or self.aborts > aborts, "somebody else wrote"
+            assert not canary, f"{order} begins beside {canary}"
+            step = (live, order)
         begun = self.writer in (holder.run, *holder.predecessors) and self.stable and not prefect_db.stands(self.writer, self.since)
         insist_on_holding(holder)
-        self.write(holder.run, *step, self.stable if begun else self.live)
+        # An abort puts back before it ends the run, and looks again afterwards.
+        assert (self.live, self.canary) == seen or self.aborts > aborts, "somebody else wrote"
+        self.write(holder.run, *step, self.stable if begun else live)
         return True
 
     def ask(self, run: Run) -> None:
@@ -247,6 +258,7 @@ class World:
 
         def typed() -> None:
             if held := prefect_db.held_by("e"):
+                self.aborted.add(held.run)
                 end_rollout(held, "why", "now")
 
         self.begin(f"abort {self.prefect.number()}", typed)
@@ -273,7 +285,8 @@ class World:
             acted = [run for run in self.prefect.runs.values() if run.state.name != OUTDATED]
             newest = [run for run in acted if run.parameters["order"] == self.head][-1:]
             for run in newest:
-                if run.state.name in ("Crashed", "Aborted"):
+                # Who is retried while it is being aborted may lose the endpoint to the abort.
+                if run.state.name in ("Crashed", "Aborted") or (run.state.name == "Failed" and str(run.id) in self.aborted):
                     self.prefect.put(run, StateType.SCHEDULED, "AwaitingRetry")
         self.finish_processes()
 
@@ -342,6 +355,6 @@ def at_work(world: World) -> Iterator[None]:
 
 
 def name_of_this_process(world: World) -> str:
-    from tests.contract.prefect_model import CURRENT
-
-    return next(name for name, process in world.processes.items() if process is CURRENT.process)
+    """Its run's id; empty for a thread that is no process of the model."""
+    this = getattr(CURRENT, "process", None)
+    return next((name for name, process in world.processes.items() if process is this), "")

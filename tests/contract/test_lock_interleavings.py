@@ -250,6 +250,20 @@ def test_what_was_promoted_is_not_put_back_by_who_comes_before_its_run_has_said_
     assert prefect_db.held_by("e") == replace(late, term=late.token)
 
 
+@pytest.mark.parametrize("kind", [StateType.CANCELLED, StateType.COMPLETED])
+def test_a_process_of_a_run_that_was_ended_before_it_took_the_endpoint_gives_it_back(world: World, kind: StateType) -> None:
+    """`abort` has freed the endpoint by then, and nobody would look after what this one writes. What it took over is put back."""
+    ended = running(world, "a", kind)
+    with pytest.raises(Abort, match="was ended"):
+        lock.take_endpoint(ended, "queue")
+    assert prefect_db.held_by("e") is None
+    dead = prefect_db.take_lock(running(world, "b", StateType.CRASHED))
+    world.live, world.canary, world.writer, world.stable = "x", "b", dead.run, "x"
+    with pytest.raises(Abort, match="was ended"):
+        lock.take_endpoint(ended, "queue")
+    assert (world.live, world.canary, prefect_db.held_by("e")) == ("x", "", None)
+
+
 def test_a_lock_is_given_up_by_the_process_that_holds_it_and_by_no_earlier_one(world: World) -> None:
     first = prefect_db.take_lock(running(world, "a"))
     second = prefect_db.take_lock(replace(first, token="another process"))

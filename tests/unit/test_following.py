@@ -101,6 +101,14 @@ def test_what_an_older_rollout_undid_when_it_was_retried_is_no_drift():
     assert decide("churn", "new", history, LEFT, {}, writer="2").do == "drifted"
 
 
+def test_what_an_ended_rollout_wrote_last_is_no_drift_of_the_one_that_was_promoted_before():
+    """Its order was live, another's took its place and was retried once the branch had moved on, and then it came again and was aborted."""
+    history = [past("2", state="Outdated"), past("1", order="other", state="Outdated"), past("0")]
+    assert decide("churn", "new", history, LEFT, {}, writer="2").do == "start"
+    unchanged = [past("1", state="Unchanged"), past("0")]
+    assert decide("churn", "new", unchanged, LEFT, {}, writer="0").do == "drifted"
+
+
 def test_what_was_promoted_and_differs_now_has_drifted():
     assert told([past("1")]).do == "drifted"
 
