@@ -54,7 +54,7 @@ def take_endpoint(wanted: Holder, on_busy: str, outdated: Callable[[], str] = st
 
     `outdated` says why nobody wants this run any more, or nothing. It is asked when it is known whose place would be taken, so that an
     older order never takes a newer one's; and again once the endpoint is held, because a newer one may have come and gone meanwhile.
-    Raises Outdated, or Prefect's Abort where this run was ended meanwhile, and then nothing is held.
+    Raises Outdated, and then nothing is held; or Prefect's Abort where this run was ended meanwhile.
     """
     held, begun = None, False
     while held is None:
@@ -76,24 +76,20 @@ def take_endpoint(wanted: Holder, on_busy: str, outdated: Callable[[], str] = st
 def _stand_back(holder: Holder | None, wanted: Holder, why: str) -> NoReturn:
     prefect_db.mark_waiting(wanted.run, wanted.endpoint, waiting=False)
     if holder is not None and holder.run == wanted.run:
-        _give_back(holder)
+        # Nobody goes on with what others of this commit began.
+        _make_room(replace(holder, predecessors=(), displaced=holder.predecessors + holder.displaced))
+        release_endpoint(holder)
     raise Outdated(why)
 
 
 def _insist_on_not_being_ended(held: Holder) -> None:
     """Raises Prefect's Abort where somebody has ended this very run while its process was about to take the endpoint.
 
-    Whoever ends a run frees the endpoint afterwards: what was taken before is gone then, and what is taken after is found here.
+    Whoever ends a run frees the endpoint afterwards: what was taken before is gone then, and what is taken after is found here. It stays with
+    the ended run, as that of any other: the guard frees it, or the next rollout takes it over, and either puts back what is to be put back.
     """
     if not prefect_db.run_state(held.run).alive:
-        _give_back(held)
         raise Abort("this flow run was ended while it took its endpoint")
-
-
-def _give_back(held: Holder) -> None:
-    """Give up what was just taken. Nobody goes on with what others of this commit began."""
-    _make_room(replace(held, predecessors=(), displaced=held.predecessors + held.displaced))
-    release_endpoint(held)
 
 
 def _take(wanted: Holder, other: Holder | None, on_busy: str) -> Holder | None:

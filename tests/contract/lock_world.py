@@ -89,6 +89,8 @@ class World:
         """The guard holds no lock; what it writes is where everybody who may write as well goes back to."""
         turn()
         if self.writer in holder.runs and self.stable and not prefect_db.stands(self.writer, self.since):
+            # Where its run is being aborted, a process may still be at work.
+            self.aborts += holder.run in self.aborted
             self.live, self.canary, self.since = self.stable, "", str(self.prefect.number())
         return ""
 
@@ -113,9 +115,9 @@ class World:
         left = () if live.traffic == {head: 100} else LEFT
         verdict = decide("e", head, history, left, {}, head, writer=self.writer, unfinished=live.traffic != there.traffic)
         if verdict.do == "drifted":
-            # An abort that came as the rollout ended has put traffic back, and ends the run next: until then it is somebody who changed it.
-            aborting = any(name.startswith("abort ") for name in self.processes)
-            assert aborting or prefect_history.rollouts_of("e") != history, "nobody but rollouts writes"
+            # An abort that came as the rollout ended, after its last look, has put traffic back: it is somebody who changed it.
+            aborted = not self.aborted.isdisjoint(past.run for past in history)
+            assert aborted or prefect_history.rollouts_of("e") != history, "nobody but rollouts writes"
         if verdict.do == "start":
             self.prefect.create(verdict.key, {"order": head}, ["endpoint:e", f"order:{head}"])
 
@@ -285,8 +287,9 @@ class World:
             acted = [run for run in self.prefect.runs.values() if run.state.name != OUTDATED]
             newest = [run for run in acted if run.parameters["order"] == self.head][-1:]
             for run in newest:
-                # Who is retried while it is being aborted may lose the endpoint to the abort.
-                if run.state.name in ("Crashed", "Aborted") or (run.state.name == "Failed" and str(run.id) in self.aborted):
+                # Who is retried while it is being aborted may lose the endpoint, or what it wrote last, to the abort.
+                lost = str(run.id) in self.aborted and run.state.type in FINAL and (self.live, self.canary) != (self.head, "")
+                if run.state.name in ("Crashed", "Aborted") or lost:
                     self.prefect.put(run, StateType.SCHEDULED, "AwaitingRetry")
         self.finish_processes()
 

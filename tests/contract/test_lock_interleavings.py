@@ -250,17 +250,27 @@ def test_what_was_promoted_is_not_put_back_by_who_comes_before_its_run_has_said_
     assert prefect_db.held_by("e") == replace(late, term=late.token)
 
 
-@pytest.mark.parametrize("kind", [StateType.CANCELLED, StateType.COMPLETED])
-def test_a_process_of_a_run_that_was_ended_before_it_took_the_endpoint_gives_it_back(world: World, kind: StateType) -> None:
-    """`abort` has freed the endpoint by then, and nobody would look after what this one writes. What it took over is put back."""
-    ended = running(world, "a", kind)
-    with pytest.raises(Abort, match="was ended"):
-        lock.take_endpoint(ended, "queue")
-    assert prefect_db.held_by("e") is None
-    dead = prefect_db.take_lock(running(world, "b", StateType.CRASHED))
+def test_a_process_of_a_run_that_was_aborted_before_it_took_the_endpoint_goes_on_with_nothing(world: World) -> None:
+    """`abort` has freed the endpoint by then. The guard frees it again, with what was taken over from another rollout put back."""
+    aborted, dead = running(world, "a"), prefect_db.take_lock(running(world, "b", StateType.CRASHED))
     world.live, world.canary, world.writer, world.stable = "x", "b", dead.run, "x"
+    prefect_answers.abort_run(aborted.run, "why")
     with pytest.raises(Abort, match="was ended"):
-        lock.take_endpoint(ended, "queue")
+        lock.take_endpoint(aborted, "queue")
+    held = prefect_db.held_by("e")
+    assert held is not None
+    assert (held.run, held.displaced) == (aborted.run, (dead.run,))
+    world.guard()
+    assert (world.live, world.canary, prefect_db.held_by("e")) == ("x", "", None)
+
+
+def test_who_was_ended_while_it_took_its_own_endpoint_anew_keeps_it_for_whoever_puts_its_traffic_back(world: World) -> None:
+    mine = prefect_db.take_lock(running(world, "a"))
+    world.live, world.canary, world.writer, world.stable = "x", "a", mine.run, "x"
+    world.prefect.put(world.prefect.runs[UUID(mine.run)], StateType.CANCELLED, "Cancelled")
+    with pytest.raises(Abort, match="was ended"):
+        lock.take_endpoint(replace(mine, token="another process"), "queue")
+    world.guard()
     assert (world.live, world.canary, prefect_db.held_by("e")) == ("x", "", None)
 
 
