@@ -288,8 +288,8 @@ class World:
             newest = [run for run in acted if run.parameters["order"] == self.head][-1:]
             for run in newest:
                 # Who is retried while it is being aborted may lose the endpoint, or what it wrote last, to the abort.
-                lost = str(run.id) in self.aborted and run.state.type in FINAL and (self.live, self.canary) != (self.head, "")
-                if run.state.name in ("Crashed", "Aborted") or lost:
+                lost = str(run.id) in self.aborted and (self.live, self.canary) != (self.head, "")
+                if run.state.name in ("Crashed", "Aborted") or (lost and run.state.name in ("Failed", "Promoted")):
                     self.prefect.put(run, StateType.SCHEDULED, "AwaitingRetry")
         self.finish_processes()
 
