@@ -202,8 +202,9 @@ async def _run(command: list[str]) -> None:
             pass_fds=(held,),
             cwd="/",
         )
-        # An installer that is under way ends with us, whatever we end of.
-        instances.tie(held, process.pid)
+        # An installer that is under way ends with us, whatever we end of. A quick one is through by now.
+        with contextlib.suppress(ProcessLookupError):
+            instances.tie(held, process.pid)
         os.close(held)
         held = -1
         try:

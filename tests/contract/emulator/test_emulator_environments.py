@@ -148,6 +148,14 @@ def test_what_only_conda_or_a_dockerfile_could_make_fails_by_name_unless_environ
             assert named in failure.value.error.message
 
 
+def test_an_installer_that_is_through_at_once_has_not_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: int) -> None:
+        raise ProcessLookupError(3, "No such process")
+
+    monkeypatch.setattr(environments.instances, "tie", gone)
+    asyncio.run(environments._run([sys.executable, "-c", ""]))
+
+
 def test_without_uv_an_environment_is_made_with_venv_and_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A package in a file of its own, so that no index is needed.
     wheel = tmp_path / "tiny_thing-1.0-py3-none-any.whl"
