@@ -24,7 +24,7 @@ for line in sys.stdin:
     }}
     request = urllib.request.Request("{door}/webhooks/github", body, headers)
     # Bitbucket and Azure DevOps deliver again, too, where nobody answered in time or the answer was 503.
-    for left in (4, 3, 2, 1, 0):
+    for left in reversed(range(20)):
         try:
             with urllib.request.build_opener(urllib.request.ProxyHandler({{}})).open(request, timeout=20) as reply:
                 print("webhook:", reply.status, reply.read().decode()[:200], file=sys.stderr)
