@@ -93,10 +93,8 @@ class Provision:
         if code is None:
             return no_code.CODE, no_code.SCRIPT
         runtime.storage_log.append(f"{now()} Downloading code {code.name}:{code.version}")
-        source, script = (
-            self.context.blobs.path_of_code(str(code.properties.get("codeUri", ""))),
-            properties["codeConfiguration"]["scoringScript"],
-        )
+        source = self.context.blobs.path_of_code(str(code.properties.get("codeUri", "")))
+        script = properties["codeConfiguration"]["scoringScript"]
         if source is None or not source.is_dir() or not (source / script).resolve().is_relative_to(source.resolve()):
             text = f"The code of {code.name}:{code.version} cannot be downloaded."
             raise errors.OperationFailedError("ResourceNotFound", text)

@@ -42,7 +42,8 @@ class World:
         self.approved: set[UUID] = set()
         self.writing: str = ""
         self.aborted: set[str] = set()
-        self.aborts = 0
+        # How often traffic was put back because of an abort.
+        self.put_back = 0
 
     # --- Azure -------------------------------------------------------------------------------------------------------
 
@@ -90,7 +91,7 @@ class World:
         turn()
         if self.writer in holder.runs and self.stable and not prefect_db.stands(self.writer, self.since):
             # Where its run is being aborted, a process may still be at work.
-            self.aborts += holder.run in self.aborted
+            self.put_back += holder.run in self.aborted
             self.live, self.canary, self.since = self.stable, "", str(self.prefect.number())
         return ""
 
@@ -99,7 +100,7 @@ class World:
         turn()
         if self.writer not in runs or not self.stable or (self.live, self.canary) == (self.stable, ""):
             return None
-        self.aborts += 1
+        self.put_back += 1
         self.live, self.canary, self.since = self.stable, "", str(self.prefect.number())
         return self.observed()
 
@@ -116,7 +117,7 @@ class World:
         verdict = decide("e", head, history, left, {}, head, writer=self.writer, unfinished=live.traffic != there.traffic)
         if verdict.do == "drifted":
             # An abort that came as the rollout ended, after its last look, has put traffic back: it is somebody who changed it.
-            aborted = not self.aborted.isdisjoint(past.run for past in history)
+            aborted = next(past.run for past in history if past.promoted) in self.aborted
             assert aborted or prefect_history.rollouts_of("e") != history, "nobody but rollouts writes"
         if verdict.do == "start":
             self.prefect.create(verdict.key, {"order": head}, ["endpoint:e", f"order:{head}"])
@@ -162,7 +163,7 @@ class World:
 
     def next_step(self, run: Run, order: str, holder: Holder) -> bool:
         turn()
-        seen, aborts = (self.live, self.canary), self.aborts
+        seen, put_back = (self.live, self.canary), self.put_back
         live, canary = seen
         if seen == (order, ""):
             return False
@@ -176,7 +177,7 @@ class World:
         begun = self.writer in (holder.run, *holder.predecessors) and self.stable and not prefect_db.stands(self.writer, self.since)
         insist_on_holding(holder)
         # An abort puts back before it ends the run, and looks again afterwards.
-        assert (self.live, self.canary) == seen or self.aborts > aborts, "somebody else wrote"
+        assert (self.live, self.canary) == seen or self.put_back > put_back, "somebody else wrote"
         self.write(holder.run, *step, self.stable if begun else live)
         return True
 
